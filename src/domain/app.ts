@@ -1,0 +1,105 @@
+/** The application: what a team hands to Tidemark. Data only; nothing runs here. */
+import type { AnyAggregate } from './aggregate.js';
+import { DefinitionError } from './errors.js';
+import { checkName } from './identifiers.js';
+import type { AnyProjection } from './projection.js';
+import type { AnyQuery } from './query.js';
+
+export const DEFAULT_SHARDS = 16;
+export const MAX_SHARDS = 256;
+
+/** An application with its types erased. */
+export interface AnyApp {
+  readonly kind: 'app';
+  readonly name: string;
+  readonly aggregates: readonly AnyAggregate[];
+  readonly projections: readonly AnyProjection[];
+  readonly queries: readonly AnyQuery[];
+  /** Shards of every log, fixed when a log is created. */
+  readonly shards: number;
+}
+
+/** An application; the type parameters are read by the client. */
+export interface App<
+  A extends readonly AnyAggregate[],
+  P extends readonly AnyProjection[],
+  Q extends readonly AnyQuery[],
+> extends AnyApp {
+  readonly aggregates: A;
+  readonly projections: P;
+  readonly queries: Q;
+}
+
+function unique(kind: string, things: readonly { readonly name: string }[]): void {
+  const names = new Set<string>();
+  for (const { name } of things) {
+    if (names.has(name)) throw new DefinitionError(`two ${kind} of one name: ${name}`);
+    names.add(name);
+  }
+}
+
+/**
+ * Puts an application together. A module that exports it as default can be started by `tidemark start`.
+ * @param options.shards shards of every log, 1–256, 16 by default; fixed when a log is created
+ * @throws DefinitionError with what was expected
+ */
+export function defineApp<
+  const A extends readonly AnyAggregate[],
+  const P extends readonly AnyProjection[] = [],
+  const Q extends readonly AnyQuery[] = [],
+>(options: {
+  readonly name: string;
+  readonly aggregates: A;
+  readonly projections?: P;
+  readonly queries?: Q;
+  readonly shards?: number;
+}): App<A, P, Q> {
+  checkName('app', options.name);
+  const shards = options.shards ?? DEFAULT_SHARDS;
+  if (!Number.isInteger(shards) || shards < 1 || shards > MAX_SHARDS) {
+    throw new DefinitionError(
+      `app ${options.name}: shards ${String(shards)}: expected a whole number from 1 to ${MAX_SHARDS}`,
+    );
+  }
+  const projections = options.projections ?? [];
+  const queries = options.queries ?? [];
+  unique('aggregates', options.aggregates);
+  unique('projections', projections);
+  unique('queries', queries);
+  for (const one of projections) {
+    if (one.sources.length === 0)
+      throw new DefinitionError(`projection ${one.name}: expected at least one .on(aggregate, …)`);
+    for (const { aggregate } of one.sources) {
+      if (!options.aggregates.includes(aggregate)) {
+        throw new DefinitionError(
+          `projection ${one.name} follows aggregate ${aggregate.name}, which is not in app ${options.name}`,
+        );
+      }
+    }
+  }
+  for (const one of queries) {
+    for (const read of one.reads) {
+      if (!projections.some((known) => known.name === read.name && known.version === read.version)) {
+        throw new DefinitionError(
+          `query ${one.name} reads ${read.name} v${read.version}, which is not in app ${options.name}`,
+        );
+      }
+    }
+  }
+  const app = {
+    kind: 'app' as const,
+    name: options.name,
+    aggregates: options.aggregates,
+    projections,
+    queries,
+    shards,
+  };
+  return Object.freeze(app) as unknown as App<A, P, Q>;
+}
+
+export const isApp = (value: unknown): value is AnyApp =>
+  typeof value === 'object' &&
+  value !== null &&
+  'kind' in value &&
+  value.kind === 'app' &&
+  'aggregates' in value;

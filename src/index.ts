@@ -1,0 +1,12 @@
+/** What a product team imports to define an application. */
+export { aggregate } from './domain/aggregate.js';
+export type { Aggregate } from './domain/aggregate.js';
+export { event } from './domain/events.js';
+export { projection } from './domain/projection.js';
+export type { Projection } from './domain/projection.js';
+export { query } from './domain/query.js';
+export type { Query } from './domain/query.js';
+export { defineApp } from './domain/app.js';
+export type { App } from './domain/app.js';
+export { idText } from './domain/identifiers.js';
+export { DefinitionError, DomainError } from './domain/errors.js';

@@ -1,0 +1,170 @@
+/**
+ * The one place that speaks to `pg`. Rows come as arrays in column order; int8 as number, timestamptz as ISO 8601 UTC
+ * with milliseconds, json and jsonb as their text (it goes to Kafka and sockets as it is; whoever needs it parses it).
+ * A pool per role, so that one role cannot starve another; never a second connection inside a transaction.
+ */
+import pg from 'pg';
+import type { Logger } from '../logger.js';
+import { isRetryable } from './sqlstate.js';
+
+/** Runs statements: a database (any connection of its pool) or one transaction. */
+export interface Queryable {
+  /**
+   * @param text SQL; values only as parameters, names only from definitions
+   * @param name makes it a prepared statement of that name; leave it out where the best plan changes with the data
+   *   (a statement that was first planned on an empty table keeps that plan)
+   * @returns rows as arrays in column order
+   * @throws pg.DatabaseError and connection errors as they come; see sqlstate.ts for what they mean
+   */
+  query<R extends readonly unknown[]>(text: string, values?: readonly unknown[], name?: string): Promise<R[]>;
+}
+
+export interface DatabaseOptions {
+  readonly connectionString: string;
+  /** Schema of Tidemark's tables; checked to be a plain identifier. */
+  readonly schema: string;
+  /** Shown in pg_stat_activity as `tidemark:<role>`. */
+  readonly role: string;
+  readonly logger: Logger;
+  /** Connections at the most. */
+  readonly max?: number;
+  readonly statementTimeoutMs?: number;
+  readonly lockTimeoutMs?: number;
+  /** A process that froze inside a transaction frees its locks after this. */
+  readonly idleInTransactionTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+  /** `parsed` for kysely and whoever wants values; `text` is the default. */
+  readonly json?: 'text' | 'parsed';
+}
+
+export interface TransactionOptions {
+  readonly isolation?: 'read committed' | 'repeatable read';
+  readonly readOnly?: boolean;
+  /** How often a transaction that ended with 40001 or 40P01 is begun again; 5 by default. */
+  readonly retries?: number;
+}
+
+/** `2026-11-22 02:24:57.1+00` (session time zone UTC) → `2026-11-22T02:24:57.100Z`. */
+export function isoFromPostgres(text: string): string {
+  const match = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?\+00$/.exec(text);
+  if (!match) return new Date(text).toISOString();
+  return `${match[1]}T${match[2]}.${(match[3] ?? '').slice(0, 3).padEnd(3, '0')}Z`;
+}
+
+const asText = (text: string): string => text;
+const PARSERS = new Map<number, (text: string) => unknown>([
+  [20, Number],
+  [1184, isoFromPostgres],
+]);
+
+function typesFor(json: 'text' | 'parsed'): pg.CustomTypesConfig {
+  const parsers = new Map(PARSERS);
+  if (json === 'text') for (const oid of [114, 3802]) parsers.set(oid, asText);
+  return {
+    getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+      (format === 'binary' ? undefined : parsers.get(oid)) ??
+      pg.types.getTypeParser(oid, format ?? 'text')) as typeof pg.types.getTypeParser,
+  };
+}
+
+/** Quotes an identifier; names come from definitions, never from a request. */
+export const quoteIdent = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,62}$/;
+
+export class Database implements Queryable {
+  readonly schema: string;
+  /** The raw pool, for kysely's dialect only. */
+  readonly pool: pg.Pool;
+
+  constructor(options: DatabaseOptions) {
+    if (!SCHEMA_NAME.test(options.schema))
+      throw new RangeError(`not a schema name: ${JSON.stringify(options.schema)}`);
+    this.schema = options.schema;
+    this.pool = new pg.Pool({
+      connectionString: options.connectionString,
+      application_name: `tidemark:${options.role}`,
+      max: options.max ?? 4,
+      connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+      idleTimeoutMillis: 30_000,
+      keepAlive: true,
+      statement_timeout: options.statementTimeoutMs ?? 30_000,
+      lock_timeout: options.lockTimeoutMs ?? 10_000,
+      idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 5_000,
+      options:
+        '-c timezone=UTC -c datestyle=ISO -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c client_connection_check_interval=1000',
+      types: typesFor(options.json ?? 'text'),
+    });
+    // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+    this.pool.on('error', (error) =>
+      options.logger.warn({ err: error, role: options.role }, 'idle connection lost'),
+    );
+  }
+
+  /** `"schema"."name"`. */
+  table(name: string): string {
+    return `${quoteIdent(this.schema)}.${quoteIdent(name)}`;
+  }
+
+  async query<R extends readonly unknown[]>(
+    text: string,
+    values: readonly unknown[] = [],
+    name?: string,
+  ): Promise<R[]> {
+    const result = await this.pool.query<R>(statement(text, values, name));
+    return result.rows;
+  }
+
+  /**
+   * Runs `work` in one transaction and commits it; anything thrown rolls back. Begun again on a serialization failure
+   * or deadlock, so `work` must be safe to run again. READ COMMITTED unless told otherwise.
+   */
+  async transaction<T>(work: (tx: Queryable) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const retries = options.retries ?? 5;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#once(work, options);
+      } catch (error) {
+        if (attempt >= retries || !isRetryable(error)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * 2 ** attempt));
+      }
+    }
+  }
+
+  async #once<T>(work: (tx: Queryable) => Promise<T>, options: TransactionOptions): Promise<T> {
+    const client = await this.pool.connect();
+    // Without a listener, a connection that breaks between two statements would end the process.
+    const ignore = (): void => undefined;
+    client.on('error', ignore);
+    let broken: Error | undefined;
+    try {
+      const isolation = (options.isolation ?? 'read committed').toUpperCase();
+      await client.query(`BEGIN ISOLATION LEVEL ${isolation}${options.readOnly ? ' READ ONLY' : ''}`);
+      const tx: Queryable = {
+        query: async <R extends readonly unknown[]>(
+          text: string,
+          values: readonly unknown[] = [],
+          name?: string,
+        ) => (await client.query<R>(statement(text, values, name))).rows,
+      };
+      const value = await work(tx);
+      await client.query('COMMIT');
+      return value;
+    } catch (error) {
+      await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+      throw error;
+    } finally {
+      client.off('error', ignore);
+      client.release(broken);
+    }
+  }
+
+  /** Ends all connections once what runs on them is done. May be called twice. */
+  async end(): Promise<void> {
+    if (!this.pool.ended) await this.pool.end();
+  }
+}
+
+function statement(text: string, values: readonly unknown[], name: string | undefined): pg.QueryArrayConfig {
+  return { text, values: [...values], rowMode: 'array', ...(name === undefined ? {} : { name }) };
+}

@@ -1,0 +1,93 @@
+/**
+ * Runs the numbered files of `migrations/` under a lock, each in a transaction of its own, in order.
+ * A file says which older code may still run beside it. `:schema` in a file stands for the quoted schema.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { TidemarkError } from '../errors.js';
+import { quoteIdent, type Database } from './database.js';
+
+const MIN_SERVER = 150_000;
+export const MIGRATIONS_DIR = new URL('../../../migrations/', import.meta.url);
+
+export interface MigrationReport {
+  /** Names of the files that were run now; empty when there was nothing to do. */
+  readonly applied: readonly string[];
+  /** Number of the newest migration. */
+  readonly version: number;
+}
+
+interface MigrationFile {
+  readonly number: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+async function migrationFiles(dir: URL): Promise<MigrationFile[]> {
+  const names = (await readdir(dir)).filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name)).sort();
+  return Promise.all(
+    names.map(async (name) => ({
+      number: Number(name.slice(0, 4)),
+      name,
+      sql: await readFile(new URL(name, dir), 'utf8'),
+    })),
+  );
+}
+
+/**
+ * @throws TidemarkError `unsupported_postgres` before 15; `schema_too_new` when the schema was migrated by newer code
+ */
+export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<MigrationReport> {
+  const [server] = await db.query<[number, string]>(
+    `SELECT current_setting('server_version_num')::int, current_setting('server_version')`,
+  );
+  if (server && server[0] < MIN_SERVER) {
+    throw new TidemarkError('unsupported_postgres', `Postgres 15 or newer is needed, this is ${server[1]}`);
+  }
+  const files = await migrationFiles(dir);
+  const applied: string[] = [];
+  const schema = quoteIdent(db.schema);
+  for (const file of files) {
+    const ran = await db.transaction(async (tx) => {
+      // One lock per schema name, held until commit: processes that start together wait here.
+      await tx.query(`SET LOCAL lock_timeout = 0`);
+      await tx.query(`SET LOCAL statement_timeout = 0`);
+      await tx.query(`SELECT pg_advisory_xact_lock(hashtext('tidemark:migrate'), hashtext($1))`, [db.schema]);
+      await tx.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+      await tx.query(
+        `CREATE TABLE IF NOT EXISTS ${schema}.migrations (number int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
+      );
+      const done = await tx.query<[number]>(`SELECT number FROM ${schema}.migrations ORDER BY number`);
+      const newest = files.at(-1)?.number ?? 0;
+      const stored = done.at(-1)?.[0] ?? 0;
+      if (stored > newest) {
+        throw new TidemarkError(
+          'schema_too_new',
+          `the schema "${db.schema}" is at migration ${stored}, this version of Tidemark knows up to ${newest}; run a newer version`,
+        );
+      }
+      if (done.some(([number]) => number === file.number)) return false;
+      await tx.query(file.sql.replaceAll(':schema', schema));
+      await tx.query(`INSERT INTO ${schema}.migrations (number, name) VALUES ($1, $2)`, [
+        file.number,
+        file.name,
+      ]);
+      return true;
+    });
+    if (ran) applied.push(file.name);
+  }
+  return { applied, version: files.at(-1)?.number ?? 0 };
+}
+
+/** The signing key of this schema, made once. */
+export async function signingKey(db: Database): Promise<Buffer> {
+  await db.query(
+    `INSERT INTO ${db.table('settings')} (name, value) VALUES ('signing_key', $1) ON CONFLICT (name) DO NOTHING`,
+    [randomBytes(32).toString('hex')],
+  );
+  const [row] = await db.query<[string]>(
+    `SELECT value FROM ${db.table('settings')} WHERE name = 'signing_key'`,
+  );
+  if (!row) throw new TidemarkError('internal_error', 'the signing key vanished while it was read');
+  return Buffer.from(row[0], 'hex');
+}

@@ -1,0 +1,160 @@
+/**
+ * The one catalogue of problem codes: what HTTP answers with, and what clients may switch on.
+ * A test finds codes that are thrown and not listed, or listed and never thrown.
+ * Shape of an answer: RFC 9457 (application/problem+json).
+ */
+
+export interface ProblemEntry {
+  /** HTTP status that carries the code. */
+  readonly status: number;
+  /** Short text that is the same for every occurrence. */
+  readonly title: string;
+  /** What the caller can do about it. */
+  readonly advice: string;
+}
+
+const entry = (status: number, title: string, advice: string): ProblemEntry => ({ status, title, advice });
+
+export const PROBLEMS = {
+  invalid_json: entry(400, 'The body is not valid JSON', 'Send one JSON value in UTF-8.'),
+  invalid_payload: entry(400, 'The payload does not fit its schema', 'Mend the fields listed in `errors`.'),
+  invalid_parameter: entry(400, 'A parameter is not valid', 'Mend the parameters listed in `errors`.'),
+  invalid_header: entry(400, 'A header is not valid', 'Mend the headers listed in `errors`.'),
+  invalid_stream_id: entry(
+    400,
+    'The stream id is not valid',
+    'Use 1–200 code points, not blank, without control characters or unpaired surrogates.',
+  ),
+  invalid_key: entry(
+    400,
+    'The row key is not valid',
+    'Use 1–200 code points, not blank, without control characters or unpaired surrogates.',
+  ),
+  invalid_url: entry(400, 'The URL is not valid', 'Percent-encode the path and the query as UTF-8.'),
+  invalid_token: entry(
+    400,
+    'The token is not one of this application',
+    'Pass on a `token` from a command’s answer, unchanged.',
+  ),
+  invalid_cursor: entry(
+    400,
+    'The cursor is not one of this application',
+    'Pass on a `Tidemark-Cursor` or `next`, unchanged, with the same filter.',
+  ),
+  unknown_field: entry(
+    400,
+    'The view has no such filter or sort field',
+    'Use one of the fields that the answer lists.',
+  ),
+  unauthorized: entry(401, 'Credentials are missing or not valid', 'Send valid credentials.'),
+  forbidden: entry(403, 'The principal may not do this', 'Ask for the right, or do something else.'),
+  forbidden_origin: entry(
+    403,
+    'The Origin is not on the list',
+    'Add the page’s origin to the configured origins.',
+  ),
+  forbidden_host: entry(
+    403,
+    'The Host is not one of this server',
+    'Call the server by a loopback name, or configure the hosts it answers to.',
+  ),
+  route_not_found: entry(404, 'There is no such route', 'See /openapi.json for what there is.'),
+  unknown_aggregate: entry(404, 'There is no such aggregate', 'Use one of those that the answer lists.'),
+  unknown_command: entry(404, 'The aggregate has no such command', 'Use one of those that the answer lists.'),
+  unknown_view: entry(404, 'There is no such view', 'Use one of those that the answer lists.'),
+  unknown_query: entry(404, 'There is no such query', 'Use one of those that the answer lists.'),
+  stream_not_found: entry(
+    404,
+    'The stream has no event',
+    'Check the id; a stream begins with its first event.',
+  ),
+  row_not_found: entry(404, 'The view has no such row', 'Check the key, or wait for the row with `after`.'),
+  version_not_found: entry(
+    404,
+    'The stream has no such version',
+    'Ask for a version up to the stream’s last.',
+  ),
+  method_not_allowed: entry(405, 'The path does not know this method', 'Use one of the methods in `Allow`.'),
+  stream_conflict: entry(409, 'Others write to this stream at the same time', 'Send the command again.'),
+  position_expired: entry(
+    410,
+    'The position belongs to an earlier epoch of its log',
+    'Read again without it.',
+  ),
+  precondition_failed: entry(
+    412,
+    'The stream is not at the version named',
+    'Read the stream again and decide anew.',
+  ),
+  payload_too_large: entry(413, 'The body is too large', 'Send at most 1 MiB.'),
+  event_too_large: entry(
+    413,
+    'An event of this command would be too large',
+    'Send less; an event holds at most 512 KiB.',
+  ),
+  url_too_long: entry(414, 'The URL is too long', 'Shorten the URL, or use POST where there is one.'),
+  unsupported_media_type: entry(415, 'The body’s media type is not supported', 'Send application/json.'),
+  idempotency_key_reused: entry(
+    422,
+    'The idempotency key was used with another payload',
+    'Use a new key for a new request.',
+  ),
+  header_fields_too_large: entry(431, 'The headers are too large', 'Send smaller headers.'),
+  too_many_requests: entry(429, 'Too many requests are waiting', 'Send again after `Retry-After` seconds.'),
+  internal_error: entry(
+    500,
+    'The server failed',
+    'The operator finds the cause in the log under the request id.',
+  ),
+  not_ready: entry(503, 'This process cannot serve now', 'Send again after `Retry-After` seconds.'),
+  overloaded: entry(503, 'The server has too much to do', 'Send again after `Retry-After` seconds.'),
+  projection_behind: entry(
+    503,
+    'The view has not caught up with the token',
+    'Send again after `Retry-After` seconds.',
+  ),
+  projection_halted: entry(
+    503,
+    'The view’s projection has halted',
+    'The operator finds the cause in the log and on /readyz.',
+  ),
+  needs_newer_code: entry(
+    503,
+    'A stored event is newer than this process',
+    'Send again once this process is updated.',
+  ),
+  outcome_unknown: entry(
+    503,
+    'It is not known whether the command was accepted',
+    'Send it again with the same Idempotency-Key.',
+  ),
+  database_unavailable: entry(503, 'The database does not answer', 'Send again after `Retry-After` seconds.'),
+  query_timeout: entry(503, 'The query took too long', 'Ask for less, or send again later.'),
+  event_unreadable: entry(
+    500,
+    'A stored event fits no schema of this code',
+    'The operator finds the event in the log.',
+  ),
+} as const satisfies Record<string, ProblemEntry>;
+
+/** Every code that Tidemark itself gives out; a rejection’s code is the domain’s and comes on top. */
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** One fault of the input; `path` is a JSON Pointer (RFC 6901) into it. */
+export interface InputFault {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** The body of every error answer. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: string;
+  readonly errors?: readonly InputFault[];
+  readonly [extension: string]: unknown;
+}
+
+export const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(PROBLEMS, code);
