@@ -1,0 +1,23 @@
+/** Stopping a Postgres server: fast (connections are ended, a checkpoint is written), in bounded time. */
+import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
+
+const FAST_MS = 2_500;
+const IMMEDIATE_MS = 1_000;
+
+/**
+ * @param first `SIGINT` stops fast; `SIGQUIT` at once, and the next start replays the log
+ */
+export async function stopCluster(child: ChildProcess, first: 'SIGINT' | 'SIGQUIT'): Promise<void> {
+  const steps: readonly (readonly [NodeJS.Signals, number])[] = [
+    [first, FAST_MS],
+    ['SIGQUIT', IMMEDIATE_MS],
+    ['SIGKILL', IMMEDIATE_MS],
+  ];
+  for (const [signal, patience] of steps) {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit', { signal: AbortSignal.timeout(patience) }).catch(() => undefined);
+    child.kill(signal);
+    await gone;
+  }
+}
