@@ -7,6 +7,22 @@ export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'err
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
+/**
+ * An error as the log shows it: type, code, message, stack and causes. Nothing else, as drivers hang data on their errors
+ * (Postgres puts whole rows into `detail`).
+ */
+function describeError(thrown: unknown, depth = 0): unknown {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+  return {
+    type: thrown.name,
+    ...(code === undefined ? {} : { code }),
+    message: thrown.message,
+    stack: thrown.stack,
+    ...(thrown.cause === undefined || depth >= 5 ? {} : { cause: describeError(thrown.cause, depth + 1) }),
+  };
+}
+
 /** @param destination where lines go; standard output unless told otherwise */
 export function createLogger(options: {
   readonly level: LogLevel;
@@ -17,6 +33,7 @@ export function createLogger(options: {
     level: options.level,
     base: options.base ?? {},
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    serializers: { err: (thrown: unknown) => describeError(thrown) },
     formatters: { level: (label: string) => ({ level: label }) },
     redact: {
       paths: [

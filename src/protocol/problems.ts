@@ -41,6 +41,7 @@ export const PROBLEMS = {
     'The cursor is not one of this application',
     'Pass on a `Tidemark-Cursor` or `next`, unchanged, with the same filter.',
   ),
+  malformed_request: entry(400, 'The request is not valid HTTP', 'Send HTTP/1.1 as in RFC 9112.'),
   unknown_field: entry(
     400,
     'The view has no such filter or sort field',
@@ -75,6 +76,7 @@ export const PROBLEMS = {
     'Ask for a version up to the stream’s last.',
   ),
   method_not_allowed: entry(405, 'The path does not know this method', 'Use one of the methods in `Allow`.'),
+  request_timeout: entry(408, 'The request did not arrive in time', 'Send the whole request without delay.'),
   stream_conflict: entry(409, 'Others write to this stream at the same time', 'Send the command again.'),
   position_expired: entry(
     410,
