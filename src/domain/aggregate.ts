@@ -78,6 +78,8 @@ export interface AnyAggregate {
   readonly events: Readonly<Record<string, EventSpec>>;
   readonly commands: Readonly<Record<string, z.ZodType>>;
   evolve(state: unknown, event: PastEvent): unknown;
+  /** Source text of the `evolve` handlers: a snapshot that other handlers folded is not gone on from. */
+  readonly foldSource: string;
   /** Upcasts a stored event and folds it. @throws DomainError as `readData` */
   evolveStored(state: unknown, stored: StoredEvent): unknown;
   tagsOf(state: unknown): Tags;
@@ -225,6 +227,9 @@ function build(parts: Parts): AnyAggregate {
     events,
     commands: options.commands,
     evolve,
+    foldSource: Object.entries(parts.evolve)
+      .map(([type, handler]) => `${type}: ${String(handler)}`)
+      .join('\n'),
     evolveStored(state, stored) {
       const data = readData(Object.hasOwn(events, stored.type) ? events[stored.type] : undefined, stored);
       return evolve(state, { type: stored.type, data, streamId: stored.streamId, version: stored.version });
