@@ -3,10 +3,10 @@
  * The decider form is of Jérémie Chassaing, "Functional Event Sourcing Decider" (2021).
  */
 import type { z } from 'zod';
-import { reject, type Decision, type EmittedEvent, type Rejection } from './decisions.js';
-import { DefinitionError, DomainError } from './errors.js';
+import { buildAggregate, checkedHandlers, lookup, type ErasedFunctions } from './decider.js';
+import type { Decision, EmittedEvent, reject, Rejection } from './decisions.js';
+import { DefinitionError } from './errors.js';
 import {
-  readData,
   toSpec,
   type EventSource,
   type EventSpec,
@@ -15,7 +15,9 @@ import {
   type Tags,
 } from './events.js';
 import { jsonSchemaOf } from './fields.js';
+import { deepFreeze } from './freeze.js';
 import { checkName, checkTypeName } from './identifiers.js';
+import { faultText } from './input.js';
 
 export type EventSources = Readonly<Record<string, EventSource>>;
 export type CommandSchemas = Readonly<Record<string, z.ZodType>>;
@@ -142,141 +144,52 @@ interface NeedsDecide<
   X,
 > {
   /** What a command needs beyond its stream; resolved before `decide`, passed in as `context`. */
-  context<const Y extends ContextResolvers<C>>(resolvers: Y): NeedsDecide<N, S, E, C, T, Y>;
+  context<const Y extends ContextResolvers<C>>(
+    resolvers: Y & { readonly [K in Exclude<keyof Y, keyof C>]: never },
+  ): NeedsDecide<N, S, E, C, T, Y>;
   /** One pure function a command: events (one, several, none), or a rejection. */
   decide(handlers: DecideHandlers<S, E, C, X>): Aggregate<N, S, E, C, T>;
 }
 
-type ErasedFunctions = Readonly<Record<string, ((...args: unknown[]) => unknown) | undefined>>;
+type ErasedOptions = AggregateOptions<z.ZodType, EventSources, CommandSchemas, Tags>;
 
-/** Handlers are typed where they are written; inside they are called by name. The one cast of this room. */
-const erase = (handlers: object): ErasedFunctions => ({ ...handlers }) as ErasedFunctions;
-
-function checkHandlers(where: string, expected: readonly string[], handlers: object): void {
-  const missing = expected.filter((name) => typeof erase(handlers)[name] !== 'function');
-  const extra = Object.keys(handlers).filter((name) => !expected.includes(name));
-  if (missing.length > 0) throw new DefinitionError(`${where}: no handler for ${missing.join(', ')}`);
-  if (extra.length > 0) {
-    throw new DefinitionError(
-      `${where}: handler for unknown ${extra.join(', ')}; known are ${expected.join(', ')}`,
-    );
-  }
-}
-
-function call(handlers: ErasedFunctions, where: string, name: string, ...args: unknown[]): unknown {
-  const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
-  if (!handler)
-    throw new DomainError('needs_newer_code', `${where}: there is no handler for ${JSON.stringify(name)}`);
-  return handler(...args);
-}
-
-function checkedEmit(
-  name: string,
-  events: Readonly<Record<string, EventSpec>>,
-  emitted: EmittedEvent,
-): EmittedEvent {
-  const spec = Object.hasOwn(events, emitted.type) ? events[emitted.type] : undefined;
-  if (!spec)
-    throw new DomainError(
-      'invalid_emit',
-      `aggregate ${name} emits ${JSON.stringify(emitted.type)}, which it does not define`,
-    );
-  const parsed = spec.schema.safeParse(emitted.data);
-  if (!parsed.success) {
-    throw new DomainError(
-      'invalid_emit',
-      `aggregate ${name} emits ${emitted.type} with data that its schema refuses: ${parsed.error.message}`,
-    );
-  }
-  return { kind: 'emitted', type: emitted.type, data: parsed.data };
-}
-
-const isRejection = (result: DecideResult<EventSources>): result is Rejection =>
-  'kind' in result && result.kind === 'rejection';
-
-function toDecision(
-  name: string,
-  events: Readonly<Record<string, EventSpec>>,
-  result: DecideResult<EventSources>,
-): Decision {
-  if (isRejection(result)) return result;
-  const list = 'kind' in result ? [result] : result;
-  return { kind: 'accepted', events: list.map((emitted) => checkedEmit(name, events, emitted)) };
-}
-
-interface Parts {
-  readonly name: string;
-  readonly options: AggregateOptions<z.ZodType, EventSources, CommandSchemas, Tags>;
-  readonly events: Readonly<Record<string, EventSpec>>;
-  readonly evolve: ErasedFunctions;
-  readonly context: ErasedFunctions;
-  readonly decide: ErasedFunctions;
-}
-
-const emit = <K extends string>(type: K, data: unknown): EmittedEvent<K> => ({ kind: 'emitted', type, data });
-
-function build(parts: Parts): AnyAggregate {
-  const { name, options, events } = parts;
-  const evolve = (state: unknown, past: PastEvent): unknown =>
-    call(parts.evolve, `${name}.evolve`, past.type, state, past);
-  return Object.freeze<AnyAggregate>({
-    kind: 'aggregate',
-    name,
-    state: options.state,
-    initial: options.initial,
-    events,
-    commands: options.commands,
-    evolve,
-    foldSource: Object.entries(parts.evolve)
-      .map(([type, handler]) => `${type}: ${String(handler)}`)
-      .join('\n'),
-    evolveStored(state, stored) {
-      const data = readData(Object.hasOwn(events, stored.type) ? events[stored.type] : undefined, stored);
-      return evolve(state, { type: stored.type, data, streamId: stored.streamId, version: stored.version });
-    },
-    tagsOf: (state) => options.tags?.(state) ?? {},
-    decide(command, state, input, request) {
-      const tools = { emit, reject, streamId: request.streamId, context: request.context };
-      return toDecision(
-        name,
-        events,
-        call(parts.decide, `${name}.decide`, command, state, input, tools) as DecideResult<EventSources>,
-      );
-    },
-    needsContext: (command) => Object.hasOwn(parts.context, command),
-    resolveContext: async (command, request) =>
-      Object.hasOwn(parts.context, command) ? await parts.context[command]?.(request) : undefined,
-  });
-}
-
-function checkOptions(
-  name: string,
-  options: AggregateOptions<z.ZodType, EventSources, CommandSchemas, Tags>,
-): Record<string, EventSpec> {
-  checkName('aggregate', name);
+function checkedEvents(name: string, sources: EventSources): Readonly<Record<string, EventSpec>> {
   const events: Record<string, EventSpec> = {};
   const seen = new Map<string, string>();
-  for (const [type, source] of Object.entries(options.events)) {
+  for (const [type, source] of Object.entries(sources)) {
+    const where = `aggregate ${name}, event ${type}`;
     checkTypeName(`aggregate ${name}, event`, type);
     const twin = seen.get(type.toLowerCase());
     if (twin !== undefined)
       throw new DefinitionError(`aggregate ${name}: two events of one name: ${twin} and ${type}`);
     seen.set(type.toLowerCase(), type);
-    const spec = toSpec(`aggregate ${name}, event ${type}`, source);
-    jsonSchemaOf(`aggregate ${name}, event ${type}`, spec.schema, 'output');
+    const spec = toSpec(where, source);
+    jsonSchemaOf(where, spec.schema, 'output');
     events[type] = spec;
   }
-  if (Object.keys(events).length === 0)
-    throw new DefinitionError(`aggregate ${name}: expected at least one event`);
-  for (const [command, schema] of Object.entries(options.commands)) {
+  if (seen.size === 0) throw new DefinitionError(`aggregate ${name}: expected at least one event`);
+  return lookup(events);
+}
+
+function checkedCommands(name: string, schemas: CommandSchemas): CommandSchemas {
+  for (const [command, schema] of Object.entries(schemas)) {
     checkTypeName(`aggregate ${name}, command`, command);
-    jsonSchemaOf(`aggregate ${name}, command ${command}`, schema, 'input');
+    const json = jsonSchemaOf(`aggregate ${name}, command ${command}`, schema, 'input');
+    if (json.type !== 'object' && !json.oneOf && !json.anyOf)
+      throw new DefinitionError(`aggregate ${name}, command ${command}: expected z.object({…})`);
   }
+  return lookup(schemas);
+}
+
+function checkedInitial(name: string, options: ErasedOptions): unknown {
   jsonSchemaOf(`aggregate ${name}, state`, options.state, 'output');
   const initial = options.state.safeParse(options.initial);
   if (!initial.success)
-    throw new DefinitionError(`aggregate ${name}: initial does not fit the state: ${initial.error.message}`);
-  return events;
+    throw new DefinitionError(
+      `aggregate ${name}: initial does not fit the state: ${faultText(initial.error)}`,
+    );
+  // Every stream begins with this one value: a copy of our own, which no handler can write into.
+  return deepFreeze(structuredClone(options.initial));
 }
 
 /**
@@ -291,35 +204,32 @@ export function aggregate<
   const C extends CommandSchemas,
   T extends Tags = Record<never, never>,
 >(name: N, options: AggregateOptions<S, E, C, T>): NeedsEvolve<N, z.output<S>, E, C, T> {
-  const erased = options as unknown as AggregateOptions<z.ZodType, EventSources, CommandSchemas, Tags>;
-  const events = Object.freeze(checkOptions(name, erased));
-  const commands = Object.keys(options.commands);
-  const needsDecide = <X>(evolve: object, context: object): NeedsDecide<N, z.output<S>, E, C, T, X> => ({
-    context(resolvers) {
-      const extra = Object.keys(resolvers).filter((command) => !commands.includes(command));
-      if (extra.length > 0)
-        throw new DefinitionError(
-          `aggregate ${name}: context for unknown ${extra.join(', ')}; known are ${commands.join(', ')}`,
-        );
-      return needsDecide(evolve, resolvers);
-    },
+  checkName('aggregate', name);
+  const erased = options as unknown as ErasedOptions;
+  const parts = {
+    name,
+    state: options.state,
+    initial: checkedInitial(name, erased),
+    events: checkedEvents(name, options.events),
+    commands: checkedCommands(name, options.commands),
+    tags: erased.tags,
+  };
+  const commands = Object.keys(parts.commands);
+  const needsDecide = <X>(
+    evolve: ErasedFunctions,
+    context: ErasedFunctions,
+  ): NeedsDecide<N, z.output<S>, E, C, T, X> => ({
+    context: (resolvers) =>
+      needsDecide(evolve, checkedHandlers(`aggregate ${name}.context`, commands, resolvers, 'some')),
     decide(handlers) {
-      checkHandlers(`aggregate ${name}.decide`, commands, handlers);
-      const parts = {
-        name,
-        options: erased,
-        events,
-        evolve: erase(evolve),
-        context: erase(context),
-        decide: erase(handlers),
-      };
-      return build(parts) as Aggregate<N, z.output<S>, E, C, T>;
+      const decide = checkedHandlers(`aggregate ${name}.decide`, commands, handlers, 'every');
+      return buildAggregate({ ...parts, evolve, context, decide }) as Aggregate<N, z.output<S>, E, C, T>;
     },
   });
   return {
     evolve(handlers) {
-      checkHandlers(`aggregate ${name}.evolve`, Object.keys(events), handlers);
-      return needsDecide(handlers, {});
+      const types = Object.keys(parts.events);
+      return needsDecide(checkedHandlers(`aggregate ${name}.evolve`, types, handlers, 'every'), lookup({}));
     },
   };
 }

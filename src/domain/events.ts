@@ -1,6 +1,7 @@
 /** Events: their schemas and versions, and the envelope in which they are stored and folded. */
 import type { z } from 'zod';
 import { DefinitionError, DomainError } from './errors.js';
+import { faultText } from './input.js';
 
 export type Tags = Readonly<Record<string, string>>;
 
@@ -42,15 +43,24 @@ export interface EventSpec<S extends z.ZodType = z.ZodType> {
   readonly upcasters: readonly Upcaster[];
 }
 
+/** From version 1’s data on; the last one must give what the schema takes. */
+type UpcasterChain<S extends z.ZodType> = readonly [
+  ...earlier: Upcaster[],
+  last: (data: never) => z.input<NoInfer<S>>,
+];
+
 /**
  * An event type whose schema has changed: `upcasters[0]` makes version 2 of version 1’s data, and so on, up to what
  * `schema` describes. An event that never changed is written as its bare schema.
+ * @throws DefinitionError when an upcaster is no function
  */
 export function event<S extends z.ZodType>(
   schema: S,
-  options: { readonly upcasters?: readonly Upcaster[] } = {},
+  options: { readonly upcasters?: UpcasterChain<S> | readonly [] } = {},
 ): EventSpec<S> {
-  const upcasters = Object.freeze([...(options.upcasters ?? [])]);
+  const upcasters: readonly Upcaster[] = Object.freeze([...(options.upcasters ?? [])]);
+  if (upcasters.some((one) => typeof one !== 'function'))
+    throw new DefinitionError('event: expected upcasters to be functions');
   return Object.freeze({ kind: 'event', schema, version: upcasters.length + 1, upcasters });
 }
 
@@ -58,14 +68,12 @@ export type EventSource = z.ZodType | EventSpec;
 export type SchemaOf<E extends EventSource> =
   E extends EventSpec<infer S> ? S : E extends z.ZodType ? E : never;
 
-export const isEventSpec = (source: EventSource): source is EventSpec =>
-  'kind' in source && source.kind === 'event';
+const isEventSpec = (source: EventSource): source is EventSpec => 'kind' in source && source.kind === 'event';
 
 export function toSpec(where: string, source: EventSource): EventSpec {
-  if (isEventSpec(source)) return source;
-  if (typeof source?.safeParse !== 'function')
+  if (typeof source !== 'object' || source === null || !('safeParse' in source || 'kind' in source))
     throw new DefinitionError(`${where}: expected a zod schema or event(…)`);
-  return event(source);
+  return isEventSpec(source) ? source : event(source);
 }
 
 const nameEvent = (stored: StoredEvent): string =>
@@ -78,9 +86,11 @@ const nameEvent = (stored: StoredEvent): string =>
  */
 export function readData(spec: EventSpec | undefined, stored: StoredEvent): unknown {
   if (spec === undefined || stored.schemaVersion > spec.version) {
-    const knows = spec === undefined ? 'does not know this type' : `knows it up to v${spec.version}`;
+    const knows = spec === undefined ? 'does not know its type' : `knows it up to v${spec.version}`;
     throw new DomainError('needs_newer_code', `${nameEvent(stored)} is newer than this code, which ${knows}`);
   }
+  if (!(stored.schemaVersion >= 1))
+    throw new DomainError('event_unreadable', `${nameEvent(stored)}: schema versions begin at 1`);
   if (stored.schemaVersion === spec.version) return stored.data;
   let data: unknown = stored.data;
   try {
@@ -92,7 +102,7 @@ export function readData(spec: EventSpec | undefined, stored: StoredEvent): unkn
   if (!parsed.success) {
     throw new DomainError(
       'event_unreadable',
-      `${nameEvent(stored)}: its upcaster gave what the schema refuses: ${parsed.error.message}`,
+      `${nameEvent(stored)}: its upcaster gave what the schema refuses: ${faultText(parsed.error)}`,
     );
   }
   return parsed.data;

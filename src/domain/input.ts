@@ -1,83 +1,75 @@
 /** Checks what comes from outside against a schema: shape, unknown fields at any depth, and texts that Postgres cannot hold. */
 import type { z } from 'zod';
+import { jsonPointer, MAX_FAULTS, textFaults, type InputFault } from './texts.js';
 
-export interface InputFault {
-  /** JSON Pointer (RFC 6901) into the input. */
-  readonly path: string;
-  readonly message: string;
-}
+export { jsonPointer, type InputFault } from './texts.js';
 
 export type ParsedInput<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly InputFault[] };
 
-/** More faults than this are not listed. */
-const MAX_FAULTS = 50;
-const MAX_DEPTH = 64;
-
-export const jsonPointer = (path: readonly PropertyKey[]): string =>
-  path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
-
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function textFault(text: string): string | undefined {
-  if (text.includes('\u0000')) return 'expected a text without NUL';
-  return text.isWellFormed() ? undefined : 'expected a text without unpaired surrogates';
-}
-
-function walkTexts(value: unknown, path: readonly PropertyKey[], faults: InputFault[]): void {
-  if (faults.length >= MAX_FAULTS) return;
-  if (typeof value === 'string') {
-    const message = textFault(value);
-    if (message !== undefined) faults.push({ path: jsonPointer(path), message });
-  } else if (typeof value === 'object' && value !== null) {
-    if (path.length >= MAX_DEPTH) {
-      faults.push({ path: jsonPointer(path), message: `expected at most ${MAX_DEPTH} levels` });
-      return;
-    }
-    for (const [name, inner] of Object.entries(value)) {
-      const message = textFault(name);
-      if (message !== undefined) faults.push({ path: jsonPointer(path), message: `field name: ${message}` });
-      walkTexts(inner, [...path, name], faults);
-    }
-  }
-}
-
 /** A schema drops fields that it does not know; what is in the input and not in the output was unknown. */
-function walkUnknown(
-  input: unknown,
-  output: unknown,
-  path: readonly PropertyKey[],
-  faults: InputFault[],
-): void {
-  if (faults.length >= MAX_FAULTS) return;
+function walkUnknown(input: unknown, output: unknown, path: PropertyKey[], faults: InputFault[]): void {
+  // A part that no schema looks into is handed on as it is.
+  if (faults.length >= MAX_FAULTS || input === output) return;
   if (Array.isArray(input) && Array.isArray(output)) {
-    input.forEach((item, index) => walkUnknown(item, output[index], [...path, index], faults));
+    for (let index = 0; index < input.length; index++) {
+      path.push(index);
+      walkUnknown(input[index], output[index], path, faults);
+      path.pop();
+    }
   } else if (isObject(input) && isObject(output)) {
-    const known = Object.keys(output);
     for (const name of Object.keys(input)) {
-      if (!Object.hasOwn(output, name)) {
-        const message = `unknown field; known are ${known.join(', ') || '(none)'}`;
-        faults.push({ path: jsonPointer([...path, name]), message });
-      } else walkUnknown(input[name], output[name], [...path, name], faults);
+      path.push(name);
+      if (Object.hasOwn(output, name)) walkUnknown(input[name], output[name], path, faults);
+      else faults.push({ path: jsonPointer(path), message: 'unknown field' });
+      path.pop();
     }
   }
 }
 
-/** Parses `value`, and refuses unknown fields, NUL, unpaired surrogates and nesting beyond 64 levels. */
-export function parseInput<S extends z.ZodType>(schema: S, value: unknown): ParsedInput<z.output<S>> {
-  const faults: InputFault[] = [];
-  walkTexts(value, [], faults);
-  if (faults.length > 0) return { ok: false, faults };
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const found = parsed.error.issues.flatMap((issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => ({ path: jsonPointer([...issue.path, key]), message: 'unknown field' }))
-        : [{ path: jsonPointer(issue.path), message: issue.message }],
-    );
-    return { ok: false, faults: found.slice(0, MAX_FAULTS) };
+/** Of a union’s branches, the one that came closest: whose first fault lies deepest, then the one with the fewest. */
+function closest(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] {
+  const depth = (issues: readonly z.core.$ZodIssue[]): number => issues[0]?.path.length ?? 0;
+  const [first = []] = branches.toSorted((a, b) => depth(b) - depth(a) || a.length - b.length);
+  return first;
+}
+
+function faultsOfIssue(issue: z.core.$ZodIssue, at: readonly PropertyKey[]): InputFault[] {
+  const path = [...at, ...issue.path];
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ path: jsonPointer([...path, key]), message: 'unknown field' }));
+  if (issue.code === 'invalid_union') {
+    const nested = closest(issue.errors);
+    // A branch that fails at its very root says less than the union itself.
+    if (nested.some((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'))
+      return nested.flatMap((inner) => faultsOfIssue(inner, path));
   }
-  walkUnknown(value, parsed.data, [], faults);
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, value: parsed.data };
+  return [{ path: jsonPointer(path), message: issue.message }];
+}
+
+/** What zod found, as faults; 50 at the most. Messages name types and limits, never the values received. */
+export const faultsOf = (error: z.core.$ZodError): readonly InputFault[] =>
+  error.issues
+    .slice(0, MAX_FAULTS)
+    .flatMap((issue) => faultsOfIssue(issue, []))
+    .slice(0, MAX_FAULTS);
+
+/** The same as one line for an error’s text. */
+export const faultText = (error: z.core.$ZodError): string =>
+  faultsOf(error)
+    .map(({ path, message }) => `${path || '(root)'}: ${message}`)
+    .join('; ');
+
+/** Parses `value`, and refuses unknown fields, NUL, unpaired surrogates, `__proto__` and nesting beyond 64 levels. */
+export function parseInput<S extends z.ZodType>(schema: S, value: unknown): ParsedInput<z.output<S>> {
+  const texts = textFaults(value);
+  if (texts.length > 0) return { ok: false, faults: texts };
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return { ok: false, faults: faultsOf(parsed.error) };
+  const unknown: InputFault[] = [];
+  walkUnknown(value, parsed.data, [], unknown);
+  return unknown.length > 0 ? { ok: false, faults: unknown } : { ok: true, value: parsed.data };
 }
