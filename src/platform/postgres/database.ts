@@ -19,6 +19,14 @@ export interface Queryable {
   query<R extends readonly unknown[]>(text: string, values?: readonly unknown[], name?: string): Promise<R[]>;
 }
 
+/** One connection, for whoever must know which backend ran a statement. */
+export interface Session extends Queryable {
+  /** Process id of the backend, as the server told it at connect. */
+  readonly pid: number | undefined;
+  /** Gives the connection back to the pool; `broken` ends it instead. May be called twice. */
+  release(broken?: boolean): void;
+}
+
 export interface DatabaseOptions {
   readonly connectionString: string;
   /** Schema of Tidemark's tables; checked to be a plain identifier. */
@@ -115,6 +123,29 @@ export class Database implements Queryable {
     return result.rows;
   }
 
+  /** Takes a connection of the pool until its `release`. @throws connection errors: nothing was sent then */
+  async connect(): Promise<Session> {
+    const client = await this.pool.connect();
+    // Without a listener, a connection that breaks between two statements would end the process.
+    const ignore = (): void => undefined;
+    client.on('error', ignore);
+    let released = false;
+    return {
+      pid: backendOf(client),
+      query: async <R extends readonly unknown[]>(
+        text: string,
+        values: readonly unknown[] = [],
+        name?: string,
+      ) => (await client.query<R>(statement(text, values, name))).rows,
+      release(broken = false) {
+        if (released) return;
+        released = true;
+        client.off('error', ignore);
+        client.release(broken);
+      },
+    };
+  }
+
   /**
    * Runs `work` in one transaction and commits it; anything thrown rolls back. Begun again on a serialization failure
    * or deadlock, so `work` must be safe to run again. READ COMMITTED unless told otherwise.
@@ -163,6 +194,11 @@ export class Database implements Queryable {
   async end(): Promise<void> {
     if (!this.pool.ended) await this.pool.end();
   }
+}
+
+/** `pg` keeps the backend's process id on the client, but its types do not say so. */
+function backendOf(client: object): number | undefined {
+  return 'processID' in client && typeof client.processID === 'number' ? client.processID : undefined;
 }
 
 function statement(text: string, values: readonly unknown[], name: string | undefined): pg.QueryArrayConfig {
