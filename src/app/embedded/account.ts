@@ -44,11 +44,25 @@ async function lookUp(name: string): Promise<PasswdEntry | undefined> {
   }
 }
 
+/** An owner other than root; one without an entry of its own can still run what is there. */
+async function ownerOf(folder: string, known: readonly PasswdEntry[]): Promise<Account | undefined> {
+  const info = await stat(folder).catch(() => undefined);
+  if (!info || info.uid === 0) return undefined;
+  const entry = known.find((each) => each.uid === info.uid);
+  return {
+    name: entry?.name ?? `user ${info.uid}`,
+    uid: info.uid,
+    gid: entry?.gid ?? info.gid,
+    dropped: true,
+  };
+}
+
 /**
  * @param dataDir an existing data folder keeps its owner, whatever accounts came to the system since
+ * @param projectDir in a project of an ordinary user, root runs Postgres as that user, so that both can start it
  * @throws TidemarkError `embedded_postgres` when root has no account to hand Postgres to
  */
-export async function postgresAccount(dataDir: string): Promise<Account> {
+export async function postgresAccount(dataDir: string, projectDir?: string): Promise<Account> {
   const uid = process.getuid?.();
   const gid = process.getgid?.();
   if (uid === undefined || gid === undefined)
@@ -58,11 +72,11 @@ export async function postgresAccount(dataDir: string): Promise<Account> {
     );
   if (uid !== 0) return { name: `user ${uid}`, uid, gid, dropped: false };
   const known = await passwd();
-  const owner = await stat(dataDir).catch(() => undefined);
-  if (owner && owner.uid !== 0) {
-    const entry = known.find((each) => each.uid === owner.uid);
-    if (entry) return { ...entry, dropped: true };
-  }
+  const owner = await ownerOf(dataDir, known);
+  if (owner) return owner;
+  const host = projectDir === undefined ? undefined : await ownerOf(projectDir, known);
+  // To make a data folder, initdb wants an account with a name.
+  if (host && known.some((entry) => entry.uid === host.uid)) return host;
   for (const name of PREFERRED) {
     const entry = known.find((each) => each.name === name) ?? (await lookUp(name));
     if (entry && entry.uid !== 0) return { ...entry, dropped: true };

@@ -2,9 +2,10 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { postgresAccount } from './account.js';
+import { canReach, postgresAccount } from './account.js';
 import { findBinaries } from './binaries.js';
-import { DATABASE, makeCluster, startCluster, USER, watch, type ClusterPlace } from './cluster.js';
+import { startCluster } from './cluster.js';
+import { DATABASE, makeCluster, USER, type ClusterPlace } from './init.js';
 import { stopCluster } from './stop.js';
 
 export interface TemporaryPostgres {
@@ -12,9 +13,16 @@ export interface TemporaryPostgres {
   stop(): Promise<void>;
 }
 
+/** TMPDIR may be a private folder of root's, where Postgres's account cannot go. */
+async function temporaryRoot(): Promise<string> {
+  const account = await postgresAccount('');
+  for (const folder of [tmpdir(), '/tmp', '/var/tmp']) if (await canReach(account, folder)) return folder;
+  return tmpdir();
+}
+
 /** @param maxConnections of the server */
 export async function startTemporaryPostgres(maxConnections = 200): Promise<TemporaryPostgres> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidemark-pg-'));
+  const folder = await mkdtemp(path.join(await temporaryRoot(), 'tidemark-pg-'));
   try {
     await chmod(folder, 0o711);
     const dataDir = path.join(folder, 'postgres');
@@ -27,14 +35,13 @@ export async function startTemporaryPostgres(maxConnections = 200): Promise<Temp
       binaries: await findBinaries(account, folder),
     };
     await makeCluster(place);
-    const running = await startCluster(place, { maxConnections });
-    const watcher = watch(running.pid, account, folder);
+    const running = await startCluster(place, { maxConnections, temporary: folder });
     const password = await readFile(place.passwordFile, 'utf8');
     return {
       url: `postgres://${USER}:${password}@127.0.0.1:${running.port}/${DATABASE}`,
       async stop() {
         await stopCluster(running.child, 'SIGQUIT');
-        watcher.done();
+        running.watcher.done();
         await rm(folder, { recursive: true, force: true, maxRetries: 5 });
       },
     };
