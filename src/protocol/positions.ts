@@ -38,7 +38,7 @@ export interface CursorPayload extends LogPosition {
   readonly bind: CursorBinding;
 }
 
-/** Where a listing goes on: the sort values and key of the last row, and the first page's cursor. */
+/** Where a listing goes on: the sort values and key of the last row, and the first page’s position. */
 export interface PagePayload {
   readonly kind: 'page';
   readonly log: string;
@@ -46,7 +46,8 @@ export interface PagePayload {
   /** The request's filter, sort and limit, canonical; another request cannot use this page. */
   readonly of: string;
   readonly after: readonly (string | number | boolean | null)[];
-  readonly cursor?: string;
+  /** Heads as the first page saw them, from which every page’s cursor is made; absent where the filter has none. */
+  readonly pos?: readonly ShardSeq[];
 }
 
 export type SignedPayload = TokenPayload | CursorPayload | PagePayload;

@@ -103,6 +103,11 @@ export const PROBLEMS = {
   ),
   header_fields_too_large: entry(431, 'The headers are too large', 'Send smaller headers.'),
   too_many_requests: entry(429, 'Too many requests are waiting', 'Send again after `Retry-After` seconds.'),
+  request_aborted: entry(
+    499,
+    'The client went away before the answer',
+    'Nobody reads this answer; it stands in logs and metrics.',
+  ),
   internal_error: entry(
     500,
     'The server failed',
