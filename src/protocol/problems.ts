@@ -135,6 +135,11 @@ export const PROBLEMS = {
     'It is not known whether the command was accepted',
     'Send it again with the same Idempotency-Key.',
   ),
+  context_unavailable: entry(
+    503,
+    'What the command needs beyond its stream could not be fetched',
+    'Send again after `Retry-After` seconds.',
+  ),
   database_unavailable: entry(503, 'The database does not answer', 'Send again after `Retry-After` seconds.'),
   query_timeout: entry(503, 'The query took too long', 'Ask for less, or send again later.'),
   event_unreadable: entry(
