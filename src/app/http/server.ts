@@ -10,7 +10,7 @@ import type { Logger } from '../../platform/logger.js';
 import { addCorsHeaders, admit, answerPreflight, isPreflight, type AccessPolicies } from './access.js';
 import { brokenRequestHandler, refuseTunnels } from './broken-requests.js';
 import { useJsonBodies } from './json-body.js';
-import { PROBLEM_MEDIA_TYPE, toProblem } from './problem-answers.js';
+import { PROBLEM_MEDIA_TYPE, problemFor, toProblem } from './problem-answers.js';
 import { RouteTable } from './route-table.js';
 
 export interface HttpServerOptions {
@@ -138,19 +138,21 @@ function answerProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const { problem, headers, unexpected } = toProblem(thrown, request.id);
+  const { problem, headers, unexpected } = goneAway(request)
+    ? problemFor('request_aborted')
+    : toProblem(thrown, request.id);
   const about = {
     requestId: request.id,
     method: request.method,
     route: routeOf(request),
     code: problem.code,
   };
-  if (unexpected && !goneAway(request)) logger.error({ ...about, err: thrown }, 'request failed');
+  if (unexpected) logger.error({ ...about, err: thrown }, 'request failed');
   return reply
     .code(problem.status)
     .headers({ ...headers, 'cache-control': 'no-store' })
     .type(PROBLEM_MEDIA_TYPE)
-    .send(JSON.stringify(problem));
+    .send(Buffer.from(JSON.stringify(problem)));
 }
 
 /** The client hung up before its body was there: nobody reads the answer, and nothing here failed. */

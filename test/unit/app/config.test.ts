@@ -1,0 +1,117 @@
+/** The environment: defaults, what is refused and how it is said. */
+import { describe, expect, it } from 'vitest';
+import { describeEnvironment, loadConfig, unknownVariables } from '../../../src/app/config.js';
+import { isTidemarkError } from '../../../src/platform/errors.js';
+
+function refusal(env: Record<string, string>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (isTidemarkError(error, 'invalid_config')) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('loadConfig', () => {
+  it('has the defaults of the design', () => {
+    expect(loadConfig({})).toMatchObject({
+      databaseUrl: undefined,
+      dataDir: undefined,
+      host: '127.0.0.1',
+      port: 3000,
+      realtimePort: 3001,
+      roles: ['api', 'relay', 'projector', 'gateway'],
+      logLevel: 'info',
+      schema: 'tidemark',
+    });
+  });
+
+  it('takes an empty variable for an absent one', () => {
+    expect(loadConfig({ PORT: '', DATABASE_URL: ' ' })).toEqual(loadConfig({}));
+  });
+
+  it('reads what is given', () => {
+    const config = loadConfig({
+      DATABASE_URL: 'postgresql://u:p@db/x?sslmode=require',
+      PORT: '0',
+      REALTIME_PORT: '0',
+      HOST: '::1',
+      TIDEMARK_ROLES: 'api, gateway,api',
+      TIDEMARK_ORIGINS: 'HTTPS://Shop.Example:443,loopback',
+      TIDEMARK_TRUST_PROXY: '10.0.0.0/8, loopback',
+    });
+    expect(config).toMatchObject({
+      databaseUrl: 'postgresql://u:p@db/x?sslmode=require',
+      port: 0,
+      realtimePort: 0,
+      host: '::1',
+      roles: ['api', 'gateway'],
+      origins: ['https://shop.example', 'loopback'],
+      trustProxy: ['10.0.0.0/8', 'loopback'],
+    });
+  });
+
+  it('is frozen, its lists too', () => {
+    const config = loadConfig({ TIDEMARK_ROLES: 'api' });
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.roles)).toBe(true);
+  });
+
+  it.each([
+    ['PORT', '65536', /^PORT="65536": expected a port from 0 to 65535/],
+    ['PORT', '80a', /^PORT="80a": expected a port/],
+    ['PORT', '-1', /^PORT="-1": expected a port/],
+    ['TIDEMARK_ROLES', 'api,writer', /^TIDEMARK_ROLES="api,writer": expected some of api, relay/],
+    ['TIDEMARK_ROLES', 'api,', /expected some of/],
+    ['LOG_LEVEL', 'loud', /^LOG_LEVEL="loud": expected one of trace/],
+    ['HOST', 'no host', /^HOST="no host": expected a host name/],
+    ['DATABASE_URL', 'mysql://root@db/x', /^DATABASE_URL: expected a URL of the form postgres:/],
+    ['KAFKA_BROKERS', 'a:9092', /does not speak to Kafka yet/],
+    ['TIDEMARK_ORIGINS', 'shop.example', /^TIDEMARK_ORIGINS="shop.example": expected origins/],
+    ['TIDEMARK_ORIGINS', 'https://shop.example/path', /expected origins/],
+    ['TIDEMARK_HOSTS', 'a:80', /expected host names without ports/],
+    ['TIDEMARK_TRUST_PROXY', 'yes please', /expected true, false/],
+    ['TIDEMARK_SCHEMA', 'Robert"; DROP', /expected a schema name/],
+    ['TIDEMARK_SCHEMA', 'pg_mine', /expected a schema name/],
+  ])('refuses %s=%s and says what was expected', (name, value, said) => {
+    expect(refusal({ [name]: value })).toMatch(said);
+  });
+
+  it('tells all faults at once, a line each', () => {
+    const said = refusal({ PORT: 'x', LOG_LEVEL: 'y', TIDEMARK_ROLES: 'z' }).split('\n');
+    expect(said.map((line) => line.split('=')[0]).sort()).toEqual(['LOG_LEVEL', 'PORT', 'TIDEMARK_ROLES']);
+  });
+
+  it('never shows the password of a URL', () => {
+    expect(refusal({ DATABASE_URL: 'http://user:hunter2@db/x' })).not.toContain('hunter2');
+  });
+
+  it('refuses one port for two servers, but not where one of them is free or does not run', () => {
+    expect(refusal({ PORT: '4000', REALTIME_PORT: '4000' })).toMatch(/REALTIME_PORT.*expected another port/);
+    expect(loadConfig({ PORT: '0', REALTIME_PORT: '0' }).port).toBe(0);
+    expect(loadConfig({ PORT: '4000', REALTIME_PORT: '4000', TIDEMARK_ROLES: 'api' }).port).toBe(4000);
+  });
+});
+
+describe('unknownVariables', () => {
+  it('finds misspelt names, and leaves others alone', () => {
+    expect(
+      unknownVariables({ TIDEMARK_ROLE: 'api', TIDEMARK_ROLES: 'api', PATH: '/bin', TIDEMARK_TEST_X: '' }),
+    ).toEqual(['TIDEMARK_ROLE']);
+  });
+});
+
+describe('describeEnvironment', () => {
+  it('has a full row for every variable', () => {
+    const rows = describeEnvironment();
+    expect(rows.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['DATABASE_URL', 'PORT', 'TIDEMARK_ROLES']),
+    );
+    for (const row of rows) {
+      expect(row.expected, row.name).not.toBe('undefined');
+      expect(row.description, row.name).not.toBe('');
+    }
+    expect(rows.find(({ name }) => name === 'TIDEMARK_ROLES')?.fallback).toBe('api,relay,projector,gateway');
+  });
+});
