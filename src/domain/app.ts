@@ -30,11 +30,43 @@ export interface App<
   readonly queries: Q;
 }
 
-function unique(kind: string, things: readonly { readonly name: string }[]): void {
+function unique(where: string, kind: string, things: readonly { readonly name: string }[]): void {
   const names = new Set<string>();
   for (const { name } of things) {
-    if (names.has(name)) throw new DefinitionError(`two ${kind} of one name: ${name}`);
+    if (names.has(name)) throw new DefinitionError(`${where}: two ${kind} of one name: ${name}`);
     names.add(name);
+  }
+}
+
+/** What was handed in is what a definition’s last call gives, not what an earlier one does. */
+function ofKind(where: string, kind: string, hint: string, things: readonly unknown[]): void {
+  things.forEach((one, index) => {
+    if (typeof one !== 'object' || one === null || !('kind' in one) || one.kind !== kind)
+      throw new DefinitionError(`${where}: ${kind} ${index + 1} of the list: expected what ${hint} gives`);
+  });
+}
+
+function checkSources(where: string, app: Pick<AnyApp, 'aggregates' | 'projections'>): void {
+  for (const one of app.projections) {
+    if (one.sources.length === 0)
+      throw new DefinitionError(`projection ${one.name}: expected at least one .on(aggregate, …)`);
+    for (const { aggregate } of one.sources) {
+      if (!app.aggregates.includes(aggregate))
+        throw new DefinitionError(
+          `projection ${one.name} follows aggregate ${aggregate.name}, which is not in ${where}`,
+        );
+    }
+  }
+}
+
+function checkReads(where: string, app: Pick<AnyApp, 'projections' | 'queries'>): void {
+  for (const one of app.queries) {
+    for (const read of one.reads) {
+      if (!app.projections.some((known) => known.name === read.name && known.version === read.version))
+        throw new DefinitionError(
+          `query ${one.name} reads ${read.name} v${read.version}, which is not in ${where}`,
+        );
+    }
   }
 }
 
@@ -55,46 +87,30 @@ export function defineApp<
   readonly shards?: number;
 }): App<A, P, Q> {
   checkName('app', options.name);
+  const where = `app ${options.name}`;
   const shards = options.shards ?? DEFAULT_SHARDS;
-  if (!Number.isInteger(shards) || shards < 1 || shards > MAX_SHARDS) {
+  if (!Number.isInteger(shards) || shards < 1 || shards > MAX_SHARDS)
     throw new DefinitionError(
-      `app ${options.name}: shards ${String(shards)}: expected a whole number from 1 to ${MAX_SHARDS}`,
+      `${where}: shards ${String(shards)}: expected a whole number from 1 to ${MAX_SHARDS}`,
     );
-  }
-  const projections = options.projections ?? [];
-  const queries = options.queries ?? [];
-  unique('aggregates', options.aggregates);
-  unique('projections', projections);
-  unique('queries', queries);
-  for (const one of projections) {
-    if (one.sources.length === 0)
-      throw new DefinitionError(`projection ${one.name}: expected at least one .on(aggregate, …)`);
-    for (const { aggregate } of one.sources) {
-      if (!options.aggregates.includes(aggregate)) {
-        throw new DefinitionError(
-          `projection ${one.name} follows aggregate ${aggregate.name}, which is not in app ${options.name}`,
-        );
-      }
-    }
-  }
-  for (const one of queries) {
-    for (const read of one.reads) {
-      if (!projections.some((known) => known.name === read.name && known.version === read.version)) {
-        throw new DefinitionError(
-          `query ${one.name} reads ${read.name} v${read.version}, which is not in app ${options.name}`,
-        );
-      }
-    }
-  }
-  const app = {
-    kind: 'app' as const,
+  const app: AnyApp = {
+    kind: 'app',
     name: options.name,
-    aggregates: options.aggregates,
-    projections,
-    queries,
+    aggregates: Object.freeze([...options.aggregates]),
+    projections: Object.freeze([...(options.projections ?? [])]),
+    queries: Object.freeze([...(options.queries ?? [])]),
     shards,
   };
-  return Object.freeze(app) as unknown as App<A, P, Q>;
+  if (app.aggregates.length === 0) throw new DefinitionError(`${where}: expected at least one aggregate`);
+  ofKind(where, 'aggregate', 'aggregate(…).evolve(…).decide(…)', app.aggregates);
+  ofKind(where, 'projection', 'projection(…).on(…)', app.projections);
+  ofKind(where, 'query', 'query(…).handle(…)', app.queries);
+  unique(where, 'aggregates', app.aggregates);
+  unique(where, 'projections', app.projections);
+  unique(where, 'queries', app.queries);
+  checkSources(where, app);
+  checkReads(where, app);
+  return Object.freeze(app) as App<A, P, Q>;
 }
 
 export const isApp = (value: unknown): value is AnyApp =>

@@ -1,10 +1,13 @@
 /** Projections: keyed rows, each a pure fold of events. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { AnyAggregate, Aggregate, CommandSchemas, EventData, EventSources } from './aggregate.js';
-import { DefinitionError, DomainError } from './errors.js';
-import { readData, type EventMetadata, type StoredEvent, type Tags } from './events.js';
-import { fieldsOf, type Field } from './fields.js';
-import { checkFieldName, checkName } from './identifiers.js';
+import { lookup } from './decider.js';
+import { DefinitionError } from './errors.js';
+import type { EventMetadata, Tags } from './events.js';
+import { fieldsOf, jsonSchemaOf, type Field } from './fields.js';
+import { checkFieldName, checkProjectionName } from './identifiers.js';
+
+export { foldRow, keysOf, sourceOf, toRecorded } from './folding.js';
 
 /** An event as a projection sees it, its data in the newest schema version. */
 export interface RecordedEvent<Type extends string = string, Data = unknown, T extends Tags = Tags> {
@@ -68,12 +71,19 @@ export interface AnyProjection {
   readonly manyStreams: boolean;
 }
 
-type ColumnOf<S extends z.ZodObject> = keyof z.output<S> & string;
+/** Names of the columns whose values are all of `V`. */
+type ColumnOf<S extends z.ZodObject, V> = {
+  [F in keyof z.output<S>]-?: z.output<S>[F] extends V ? F : never;
+}[keyof z.output<S>] &
+  string;
+type KeyColumn<S extends z.ZodObject> = ColumnOf<S, string>;
+type IndexColumn<S extends z.ZodObject> = ColumnOf<S, string | number | boolean | null | undefined>;
+type ChannelColumn<S extends z.ZodObject> = ColumnOf<S, string | number | boolean | null>;
 
 export interface Projection<
   N extends string = string,
   S extends z.ZodObject = z.ZodObject,
-  K extends ColumnOf<S> = ColumnOf<S>,
+  K extends string = string,
 > extends AnyProjection {
   readonly name: N;
   /** Types only; never there at run time. */
@@ -81,63 +91,69 @@ export interface Projection<
   /** Adds an aggregate as source. @throws DefinitionError with what was expected */
   on<A, E extends EventSources, C extends CommandSchemas, T extends Tags>(
     source: Aggregate<string, A, E, C, T>,
-    options: SourceOptions<z.output<S>, K, E, T>,
+    options: SourceOptions<z.output<S>, K & keyof z.output<S>, E, T>,
   ): Projection<N, S, K>;
 }
 
-interface ProjectionOptions<S extends z.ZodObject, K extends ColumnOf<S>> {
-  /** Raise it when the row or a fold changes: a new table is built beside the old one. */
+interface ProjectionOptions<S extends z.ZodObject, K extends string> {
+  /** Raise it when the row or a fold changes: a new table is built beside the old one. From 1. */
   readonly version: number;
+  /** A plain object: no catchall, at most 200 fields. */
   readonly row: S;
   /** The key column: a text that follows the rule for row keys. Set by Tidemark. */
   readonly key: K;
-  /** Columns (or tuples) that reads filter and sort by. */
-  readonly indexes?: readonly (ColumnOf<S> | readonly ColumnOf<S>[])[];
-  /** Columns (or tuples) that live subscribers filter by equality. */
-  readonly channels?: readonly (ColumnOf<S> | readonly ColumnOf<S>[])[];
+  /** Columns (or tuples of at most 8) that reads filter and sort by. */
+  readonly indexes?: readonly (IndexColumn<S> | readonly IndexColumn<S>[])[];
+  /** Columns (or tuples of at most 8) that live subscribers filter by equality. */
+  readonly channels?: readonly (ChannelColumn<S> | readonly ChannelColumn<S>[])[];
+}
+
+const MAX_FIELDS = 200;
+const MAX_TUPLE = 8;
+const namesOf = (fields: readonly Field[]): string => fields.map((field) => field.name).join(', ');
+
+function checkTupleField(where: string, kind: string, fields: readonly Field[], name: string): void {
+  const field = fields.find((candidate) => candidate.name === name);
+  if (!field)
+    throw new DefinitionError(
+      `${where}: ${kind} on "${name}", which is no field; fields are ${namesOf(fields)}`,
+    );
+  if (field.kind === 'json')
+    throw new DefinitionError(`${where}: ${kind} on "${name}", which is not a text, number or boolean`);
+  if (kind === 'channel' && field.optional)
+    throw new DefinitionError(
+      `${where}: channel on "${name}", which may be absent; make it nullable instead`,
+    );
 }
 
 function tuples(
   where: string,
-  kind: string,
+  kind: 'index' | 'channel',
   fields: readonly Field[],
   given: readonly (string | readonly string[])[],
-): string[][] {
+): readonly (readonly string[])[] {
   const seen = new Set<string>();
   return given.map((one) => {
-    const tuple: string[] = typeof one === 'string' ? [one] : [...one];
-    if (tuple.length === 0) throw new DefinitionError(`${where}: an empty ${kind}`);
-    for (const name of tuple) {
-      const field = fields.find((candidate) => candidate.name === name);
-      if (!field)
-        throw new DefinitionError(
-          `${where}: ${kind} on "${name}", which is no field; fields are ${fields.map((f) => f.name).join(', ')}`,
-        );
-      if (field.kind === 'json')
-        throw new DefinitionError(`${where}: ${kind} on "${name}", which is not a text, number or boolean`);
-      if (kind === 'channel' && field.optional)
-        throw new DefinitionError(
-          `${where}: channel on "${name}", which may be absent; make it nullable instead`,
-        );
-    }
-    const id = JSON.stringify(kind === 'channel' ? [...tuple].sort() : tuple);
+    const tuple: readonly string[] = typeof one === 'string' ? [one] : [...one];
+    if (tuple.length === 0 || tuple.length > MAX_TUPLE)
+      throw new DefinitionError(`${where}: ${kind} of ${tuple.length} fields: expected 1 to ${MAX_TUPLE}`);
+    for (const name of tuple) checkTupleField(where, kind, fields, name);
+    const id = JSON.stringify(kind === 'channel' ? tuple.toSorted() : tuple);
     if (seen.has(id) || new Set(tuple).size < tuple.length)
       throw new DefinitionError(`${where}: ${kind} ${tuple.join(', ')} stands there twice`);
     seen.add(id);
-    return tuple;
+    return Object.freeze(tuple);
   });
 }
 
-function checkProjection(
-  name: string,
-  options: ProjectionOptions<z.ZodObject, string>,
-): Omit<AnyProjection, 'sources' | 'manyStreams'> {
-  const where = `projection ${name}`;
-  checkName('projection', name);
-  if (!Number.isInteger(options.version) || options.version < 1 || options.version > 999_999) {
-    throw new DefinitionError(`${where}: version ${String(options.version)}: expected a whole number from 1`);
-  }
-  const fields = fieldsOf(`${where}, row`, options.row);
+function checkedFields(where: string, row: z.ZodType): readonly Field[] {
+  const fields = fieldsOf(`${where}, row`, row);
+  if (jsonSchemaOf(where, row, 'output')['additionalProperties'] !== false)
+    throw new DefinitionError(`${where}, row: expected z.object({…}) without other fields (loose, catchall)`);
+  if (fields.length > MAX_FIELDS)
+    throw new DefinitionError(
+      `${where}, row: ${fields.length} fields: expected at most ${MAX_FIELDS}; put what is never filtered by into one`,
+    );
   for (const field of fields) {
     checkFieldName(where, field.name);
     if (field.optional && field.nullable) {
@@ -146,54 +162,84 @@ function checkProjection(
       );
     }
   }
+  return Object.freeze(fields);
+}
+
+function checkProjection(
+  name: string,
+  options: ProjectionOptions<z.ZodObject, string>,
+): Omit<AnyProjection, 'sources' | 'manyStreams'> {
+  const where = `projection ${name}`;
+  checkProjectionName(name);
+  if (!Number.isInteger(options.version) || options.version < 1 || options.version > 999_999) {
+    throw new DefinitionError(
+      `${where}: version ${String(options.version)}: expected a whole number from 1 to 999999`,
+    );
+  }
+  const fields = checkedFields(where, options.row);
   const key = fields.find((field) => field.name === options.key);
   if (!key)
-    throw new DefinitionError(
-      `${where}: key "${options.key}" is no field; fields are ${fields.map((f) => f.name).join(', ')}`,
-    );
+    throw new DefinitionError(`${where}: key "${options.key}" is no field; fields are ${namesOf(fields)}`);
   if (key.kind !== 'text' || key.nullable || key.optional)
     throw new DefinitionError(`${where}: key "${options.key}": expected a text that is always there`);
   return {
     kind: 'projection',
     name,
     version: options.version,
-    row: z.strictObject(options.row.shape),
+    // Not rebuilt from its shape, which would leave out what `refine` added.
+    row: options.row.strict(),
     fields,
     key: options.key,
-    indexes: tuples(where, 'index', fields, options.indexes ?? []),
-    channels: tuples(where, 'channel', fields, options.channels ?? []),
+    indexes: Object.freeze(tuples(where, 'index', fields, options.indexes ?? [])),
+    channels: Object.freeze(tuples(where, 'channel', fields, options.channels ?? [])),
   };
 }
 
-function checkSource(base: AnyProjection, source: AnyAggregate, fold: object): void {
-  if (base.sources.some((other) => other.aggregate.name === source.name)) {
-    throw new DefinitionError(`projection ${base.name}: .on(${source.name}) stands there twice`);
-  }
-  const unknown = Object.keys(fold).filter((type) => !Object.hasOwn(source.events, type));
-  if (unknown.length > 0) {
-    throw new DefinitionError(
-      `projection ${base.name}: fold of unknown ${unknown.join(', ')}; events of ${source.name} are ${Object.keys(source.events).join(', ')}`,
-    );
-  }
+interface ErasedSourceOptions {
+  readonly keys?: unknown;
+  readonly fold: ProjectionSource['fold'];
 }
 
-function build<N extends string, S extends z.ZodObject, K extends ColumnOf<S>>(
+function checkedSource(
+  base: AnyProjection,
+  aggregate: AnyAggregate,
+  options: ErasedSourceOptions,
+): ProjectionSource {
+  const where = `projection ${base.name}`;
+  if (aggregate?.kind !== 'aggregate')
+    throw new DefinitionError(
+      `${where}: .on(…): expected what aggregate(…).evolve(…).decide(…) gives, also not before its end`,
+    );
+  if (base.sources.some((other) => other.aggregate.name === aggregate.name))
+    throw new DefinitionError(`${where}: .on(${aggregate.name}) stands there twice`);
+  const types = Object.keys(options.fold);
+  const unknown = types.filter((type) => !Object.hasOwn(aggregate.events, type));
+  if (unknown.length > 0) {
+    throw new DefinitionError(
+      `${where}: fold of unknown ${unknown.join(', ')}; events of ${aggregate.name} are ${Object.keys(aggregate.events).join(', ')}`,
+    );
+  }
+  const broken = types.filter((type) => typeof options.fold[type] !== 'function');
+  if (types.length === 0 || broken.length > 0 || !['undefined', 'function'].includes(typeof options.keys))
+    throw new DefinitionError(
+      `${where}: .on(${aggregate.name}): expected keys (where given) and at least one fold, all functions`,
+    );
+  return Object.freeze({
+    aggregate,
+    keys: options.keys as ProjectionSource['keys'],
+    fold: lookup(options.fold),
+  });
+}
+
+function build<N extends string, S extends z.ZodObject, K extends string>(
   base: AnyProjection,
 ): Projection<N, S, K> {
   const made = {
     ...base,
-    on(
-      source: AnyAggregate,
-      options: { readonly keys?: unknown; readonly fold: object },
-    ): Projection<N, S, K> {
-      checkSource(base, source, options.fold);
-      const added = { aggregate: source, keys: options.keys, fold: { ...options.fold } } as ProjectionSource;
-      const sources = Object.freeze([...base.sources, added]);
-      return build<N, S, K>({
-        ...base,
-        sources,
-        manyStreams: sources.length > 1 || sources.some((one) => one.keys !== undefined),
-      });
+    on(aggregate: AnyAggregate, options: ErasedSourceOptions): Projection<N, S, K> {
+      const sources = Object.freeze([...base.sources, checkedSource(base, aggregate, options)]);
+      const manyStreams = sources.length > 1 || sources.some((one) => one.keys !== undefined);
+      return build<N, S, K>({ ...base, sources, manyStreams });
     },
   };
   return Object.freeze(made) as unknown as Projection<N, S, K>;
@@ -203,64 +249,10 @@ function build<N extends string, S extends z.ZodObject, K extends ColumnOf<S>>(
  * Defines a projection: `projection(name, {…}).on(Aggregate, { keys?, fold })`.
  * @throws DefinitionError with what was expected
  */
-export function projection<N extends string, S extends z.ZodObject, const K extends ColumnOf<S>>(
+export function projection<N extends string, S extends z.ZodObject, const K extends KeyColumn<S>>(
   name: N,
   options: ProjectionOptions<S, K>,
 ): Projection<N, S, K> {
   const checked = checkProjection(name, options as unknown as ProjectionOptions<z.ZodObject, string>);
   return build<N, S, K>({ ...checked, sources: [], manyStreams: false });
-}
-
-/** The source of a projection that a stored event belongs to. */
-export const sourceOf = (projection: AnyProjection, category: string): ProjectionSource | undefined =>
-  projection.sources.find((source) => source.aggregate.name === category);
-
-/**
- * A stored event as folds see it.
- * @throws DomainError `needs_newer_code`, `event_unreadable`
- */
-export function toRecorded(source: ProjectionSource, stored: StoredEvent): RecordedEvent {
-  const { events } = source.aggregate;
-  const data = readData(Object.hasOwn(events, stored.type) ? events[stored.type] : undefined, stored);
-  const { type, tags, metadata, streamId, version, eventId, recordedAt } = stored;
-  return { type, data, tags, metadata, streamId, version, eventId, recordedAt };
-}
-
-/** The keys of the rows that an event touches, each once; none when no fold handles its type. */
-export function keysOf(source: ProjectionSource, event: RecordedEvent): readonly string[] {
-  if (!Object.hasOwn(source.fold, event.type)) return [];
-  if (!source.keys) return [event.streamId];
-  const keys = source.keys(event);
-  return typeof keys === 'string' ? [keys] : [...new Set(keys)];
-}
-
-/**
- * The row after an event, the key column set; null where there is none. Checked against the row schema.
- * @throws DomainError `invalid_row` when the fold gives what the schema refuses (also extra columns), or whatever the fold throws
- */
-export function foldRow(
-  projection: AnyProjection,
-  source: ProjectionSource,
-  key: string,
-  row: RowValue | null,
-  event: RecordedEvent,
-): RowValue | null {
-  const fold = Object.hasOwn(source.fold, event.type) ? source.fold[event.type] : undefined;
-  if (!fold) return row;
-  const next = fold(row, event);
-  if (next === null) return null;
-  if (typeof next !== 'object' || Array.isArray(next)) {
-    throw new DomainError(
-      'invalid_row',
-      `projection ${projection.name}, fold of ${event.type}: expected a row or null, got ${Array.isArray(next) ? 'an array' : typeof next}`,
-    );
-  }
-  const parsed = projection.row.safeParse({ ...next, [projection.key]: key });
-  if (!parsed.success) {
-    throw new DomainError(
-      'invalid_row',
-      `projection ${projection.name}, fold of ${event.type}: the row does not fit its schema: ${parsed.error.message}`,
-    );
-  }
-  return parsed.data as RowValue;
 }

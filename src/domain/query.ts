@@ -3,13 +3,20 @@ import type { Kysely } from 'kysely';
 import type { z } from 'zod';
 import { DefinitionError } from './errors.js';
 import { jsonSchemaOf } from './fields.js';
-import { checkName } from './identifiers.js';
+import { checkName, RESERVED_QUERY_FIELDS } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
 
 type RowOf<P> = P extends { readonly $types?: { readonly row: infer R } } ? R : never;
 
-/** Tables that a query may read: projection name → row. */
-export type ReadTables<R extends readonly AnyProjection[]> = { [P in R[number] as P['name']]: RowOf<P> };
+/** A row as its table holds it: a field that is absent from the row is NULL in its column. */
+type ColumnsOf<R> = {
+  [F in keyof R]-?: undefined extends R[F] ? Exclude<R[F], undefined> | null : R[F];
+};
+
+/** Tables that a query may read: projection name → columns. */
+export type ReadTables<R extends readonly AnyProjection[]> = {
+  [P in R[number] as P['name']]: ColumnsOf<RowOf<P>>;
+};
 
 /** kysely without what writes. At run time the transaction is read-only, and only the tables of `reads` are there. */
 export type ReadDatabase<Tables> = Pick<
@@ -66,11 +73,23 @@ export function query<
   checkName('query', name);
   const json = jsonSchemaOf(`query ${name}, input`, options.input, 'input');
   if (json.type !== 'object') throw new DefinitionError(`query ${name}: input: expected z.object({…})`);
+  const reserved = Object.keys(json.properties ?? {}).filter((field) =>
+    RESERVED_QUERY_FIELDS.includes(field),
+  );
+  if (reserved.length > 0) {
+    throw new DefinitionError(
+      `query ${name}: input field "${reserved[0]}" collides with a query parameter; reserved are ${RESERVED_QUERY_FIELDS.join(', ')}`,
+    );
+  }
   jsonSchemaOf(`query ${name}, output`, options.output, 'output');
   if (options.reads.length === 0)
     throw new DefinitionError(`query ${name}: expected at least one projection in reads`);
+  if (new Set(options.reads.map((read) => read.name)).size < options.reads.length)
+    throw new DefinitionError(`query ${name}: two reads of one name`);
   return {
     handle(handler) {
+      if (typeof handler !== 'function')
+        throw new DefinitionError(`query ${name}: expected handle to be given a function`);
       const erased = handler as (request: { db: unknown; input: unknown }) => unknown;
       return Object.freeze({
         kind: 'query' as const,
