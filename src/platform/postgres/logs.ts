@@ -7,7 +7,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { TidemarkError } from '../errors.js';
-import type { Database, Queryable } from './database.js';
+import type { Queryable } from './database.js';
+
+/** A database, or one of its transactions that knows where the tables are. */
+type Scoped = Queryable & { table(name: string): string };
 
 export interface LogHead {
   readonly log: string;
@@ -31,7 +34,7 @@ export const newEpoch = (): string => randomBytes(6).readUIntBE(0, 6).toString(3
  * Makes the shard rows of a log where they are missing, all of one epoch.
  * @throws TidemarkError `shard_count_changed` when the log was made with another count, which is fixed
  */
-export async function ensureLog(db: Database, log: string, shardCount: number): Promise<void> {
+export async function ensureLog(db: Scoped, log: string, shardCount: number): Promise<void> {
   const shards = db.table('shards');
   await db.query(
     `INSERT INTO ${shards} (log, shard, epoch) SELECT $1, n, $3 FROM generate_series(0, $2::int - 1) n
@@ -52,7 +55,7 @@ export async function ensureLog(db: Database, log: string, shardCount: number): 
 
 /** Heads of all given logs in one statement (index probes only). */
 export async function readHeads(
-  db: Queryable & { table(name: string): string },
+  db: Scoped,
   logs: { readonly events: readonly string[]; readonly changes: readonly string[] },
 ): Promise<LogHead[]> {
   const part = (table: string, column: string, parameter: string): string =>

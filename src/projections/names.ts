@@ -1,0 +1,39 @@
+/**
+ * Names of what a projection has in Postgres. Read-model tables and views begin with a lower-case letter, as projections
+ * do; what Tidemark makes beside them begins with `_`, so that no projection's name can collide with it.
+ */
+import { createHash } from 'node:crypto';
+import type { AnyProjection } from '../domain/projection.js';
+import { changeLogName } from '../protocol/positions.js';
+
+type Versioned = Pick<AnyProjection, 'name' | 'version'>;
+
+/** Postgres cuts longer names off, silently. */
+const MAX_NAME = 63;
+
+/** The read-model table, unquoted: `order_summary__v1`. */
+export const readModelTable = ({ name, version }: Versioned): string => `${name}__v${version}`;
+
+/** The change log of a projection: `order_summary.v1`. */
+export const changeLogOf = ({ name, version }: Versioned): string => changeLogName(name, version);
+
+/** The partition of `changes` that holds a change log, from the log's name; undefined when it is no such name. */
+export function changeTable(log: string): string | undefined {
+  const match = /^([a-z][a-z0-9_]{0,39})\.v([1-9]\d{0,5})$/.exec(log);
+  return match ? `_log_${match[1]}__v${match[2]}` : undefined;
+}
+
+/** The partition of a change log for one slot. */
+export const slotTable = (projection: Versioned, slot: number): string =>
+  `_log_${readModelTable(projection)}__s${slot}`;
+
+/** The function that writes a batch. Its number changes with its signature, so that older processes keep theirs. */
+export const applyFunction = (projection: Versioned): string => `_apply1_${readModelTable(projection)}`;
+
+/** An index over some columns; the same columns give the same name. */
+export function indexName(projection: Versioned, columns: readonly string[]): string {
+  const name = `_ix_${readModelTable(projection)}__${columns.join('_')}`;
+  if (name.length <= MAX_NAME) return name;
+  const hash = createHash('sha256').update(columns.join(',')).digest('hex').slice(0, 8);
+  return `${name.slice(0, MAX_NAME - 9)}_${hash}`;
+}

@@ -1,0 +1,61 @@
+/** Every statement of this room that is not made at start (those are in ddl.ts), each with its purpose and its locks. */
+import type { AnyProjection } from '../domain/projection.js';
+import { quoteIdent, type Database } from '../platform/postgres/database.js';
+import { columnList, readModelColumns } from './columns.js';
+import { changeLogOf, changeTable, readModelTable } from './names.js';
+
+type Tables = Pick<Database, 'table'>;
+
+/**
+ * A page of a change log with the shard's low-water mark, of one snapshot. Locks: none.
+ * Not a named statement: first planned on an empty log, it would keep that plan.
+ * $1 log, $2 shard, $3 after, $4 limit, $5 bytes; one row with NULLs when there is no entry.
+ */
+export const selectChanges = (db: Tables, table: string): string =>
+  `SELECT s.low, p.seq, p.key, p.before_channels, p."row", p.recorded_at
+   FROM ${db.table('shards')} s LEFT JOIN LATERAL (
+     SELECT b.* FROM (
+       SELECT c.*, sum(octet_length(c."row"::text)) OVER (ORDER BY c.seq ROWS UNBOUNDED PRECEDING) AS bytes
+       FROM (
+         SELECT seq, key, before_channels, "row", recorded_at FROM ${db.table(table)}
+         WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int
+       ) c
+     ) b WHERE coalesce(b.bytes, 0) <= $5::bigint OR b.seq = $3::bigint + 1
+   ) p ON true
+   WHERE s.log = $1 AND s.shard = $2::int ORDER BY p.seq`;
+
+/** All checkpoints of some projection versions. Locks: none. $1 names, $2 versions. */
+export const selectCheckpoints = (db: Tables): string =>
+  `SELECT c.projection, c.version, c.source, c.shard, c.seq
+   FROM unnest($1::text[], $2::int[]) AS w(projection, version)
+   JOIN ${db.table('checkpoints')} c ON c.projection = w.projection AND c.version = w.version`;
+
+/**
+ * Rows of a read model and the heads of its change log, of one snapshot: one statement is one snapshot. Locks: none.
+ * The first row has the heads, how many rows match (up to the limit + 1) and their bytes; no row follows when that is too much.
+ * $1 rows at the most, $2 bytes at the most, then the values of `where`.
+ * @param where conditions on the table's columns with their parameters from $3 on, or an empty text
+ */
+export function selectSnapshot(db: Tables, projection: AnyProjection, where: string): string {
+  const log = changeLogOf(projection);
+  const columns = readModelColumns(projection);
+  const sizes = columns
+    .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
+    .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`);
+  const key = quoteIdent(projection.key);
+  return `WITH page AS MATERIALIZED (
+      SELECT ${columnList(projection)}, _rev, ${sizes.join(' + ')} AS _size
+      FROM ${db.table(readModelTable(projection))} ${where === '' ? '' : `WHERE ${where}`}
+      ORDER BY ${key} LIMIT $1::int + 1
+    ), total AS MATERIALIZED (SELECT count(*)::int AS n, coalesce(sum(_size), 0)::bigint AS bytes FROM page)
+    SELECT t.n, t.bytes, (
+        SELECT json_agg(json_build_array(s.shard, s.epoch, greatest(s.low, coalesce(
+          (SELECT max(c.seq) FROM ${db.table(changeTable(log) ?? '')} c WHERE c.log = s.log AND c.shard = s.shard), 0))) ORDER BY s.shard)
+        FROM ${db.table('shards')} s WHERE s.log = '${log}'
+      ), NULL::bigint, ${columns.map(({ type }) => `NULL::${type}`).join(', ')}
+    FROM total t
+    UNION ALL
+    SELECT NULL, NULL, NULL, p._rev, ${columnList(projection, 'p.')}
+    FROM page p, total t WHERE t.n <= $1::int AND t.bytes <= $2::bigint
+    ORDER BY ${columns.findIndex(({ field }) => field.name === projection.key) + 5} NULLS FIRST`;
+}
