@@ -127,7 +127,10 @@ async function ready(place: ClusterPlace, child: ChildProcess, begin: number): P
     await delay(10);
   }
   const said = failure?.message ?? (await lastWords(place.logFile, begin));
-  throw new TidemarkError('embedded_postgres', `the embedded Postgres did not start: ${said}`);
+  throw new TidemarkError(
+    'embedded_postgres',
+    `the embedded Postgres did not start: ${said} (its log: ${place.logFile})`,
+  );
 }
 
 /** The first FATAL of what the server wrote after `begin`, or its last line. */
@@ -135,5 +138,5 @@ async function lastWords(logFile: string, begin: number): Promise<string> {
   const text = (await readFile(logFile)).subarray(begin).toString('utf8').trim();
   const lines = text.split('\n');
   const line = lines.find((each) => each.includes('FATAL:')) ?? lines.at(-1) ?? '';
-  return line.replace(/^.*?(FATAL|LOG|ERROR): +/, '') || `it ended at once (log: ${logFile})`;
+  return line.replace(/^.*?(FATAL|LOG|ERROR): +/, '') || 'it ended at once';
 }
