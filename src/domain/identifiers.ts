@@ -18,6 +18,7 @@ export const OWN_TABLES: readonly string[] = [
   'events',
   'idempotency_keys',
   'leases',
+  'members',
   'migrations',
   'outbox_cursors',
   'parked',
