@@ -73,6 +73,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   if (server.server instanceof Server) refuseTunnels(server.server, routes);
   useJsonBodies(server);
   server.setErrorHandler(fail);
+  // Only what a route itself gives up comes here (a static file that is not there); the rest is `answerUnknown`’s.
+  server.setNotFoundHandler((request) => {
+    throw routeNotFound(request.raw.url ?? '');
+  });
   server.addHook('onRequest', (request, reply, done) => {
     begin(request, reply, access);
     admit(access, request);
@@ -116,16 +120,16 @@ function checkUrl(url: string): void {
   }
 }
 
+const routeNotFound = (url: string): TidemarkError =>
+  new TidemarkError('route_not_found', `there is no route ${url.split('?', 1)[0]?.slice(0, 200) ?? ''}`);
+
 /** No such path, or no such method on it. Decided before the body is read. */
 function answerUnknown(request: FastifyRequest, reply: FastifyReply, routes: RouteTable): FastifyReply {
   const url = request.raw.url ?? '';
   checkUrl(url);
   const methods = routes.allowed(url);
   if (methods.length === 0) {
-    throw new TidemarkError(
-      'route_not_found',
-      `there is no route ${url.split('?', 1)[0]?.slice(0, 200) ?? ''}`,
-    );
+    throw routeNotFound(url);
   }
   reply.header('allow', methods.join(', '));
   if (request.method === 'OPTIONS') return reply.code(204).header('content-length', '0').send();
