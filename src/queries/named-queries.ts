@@ -1,0 +1,156 @@
+/** Runs named queries: input checked, handler on read-only kysely, result as JSON text. */
+import type { AnyApp } from '../domain/app.js';
+import { parseInput, type InputFault } from '../domain/input.js';
+import type { AnyProjection } from '../domain/projection.js';
+import type { AnyQuery } from '../domain/query.js';
+import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js';
+import type { Database } from '../platform/postgres/database.js';
+import { isTimeout, isUnavailable } from '../platform/postgres/sqlstate.js';
+import { readModelTable } from '../projections/names.js';
+import type { Parameters } from './parameters.js';
+import { inputReader } from './query-input.js';
+import { withReadDatabase } from './read-database.js';
+import { ReadTables } from './read-tables.js';
+
+export interface NamedQueriesOptions {
+  readonly app: AnyApp;
+  readonly db: Database;
+  /** Results are checked against the output schema too: on in tests, off where speed counts. */
+  readonly checkOutput?: boolean;
+  /** Milliseconds for one query; 10,000 by default. */
+  readonly timeoutMs?: number;
+}
+
+interface Prepared {
+  readonly query: AnyQuery;
+  readonly tables: ReadTables;
+  readonly read: (parameters: Parameters) => Record<string, unknown>;
+}
+
+export type QueryInput =
+  | { readonly from: 'parameters'; readonly parameters: Parameters }
+  | { readonly from: 'body'; readonly body: unknown };
+
+/** Where a value cannot be JSON, as a JSON Pointer; undefined where it can. `JSON.stringify` would write null there. */
+function notJson(value: unknown, path = ''): string | undefined {
+  switch (typeof value) {
+    case 'number':
+      return Number.isFinite(value) ? undefined : path;
+    case 'string':
+    case 'boolean':
+      return undefined;
+    case 'object': {
+      if (value === null || 'toJSON' in value) return undefined;
+      const list = Array.isArray(value);
+      for (const [name, inner] of Object.entries(value)) {
+        if (inner === undefined && !list) continue;
+        const found = notJson(inner, `${path}/${name}`);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    }
+    default:
+      return path;
+  }
+}
+
+const shown = (faults: readonly InputFault[]): string =>
+  faults.map(({ path, message }) => `${path || '(all of it)'}: ${message}`).join('; ');
+
+export class NamedQueries {
+  readonly #options: NamedQueriesOptions;
+  readonly #prepared: ReadonlyMap<string, Prepared>;
+
+  constructor(options: NamedQueriesOptions) {
+    this.#options = options;
+    this.#prepared = new Map(
+      options.app.queries.map((query) => [
+        query.name,
+        {
+          query,
+          tables: new ReadTables(
+            query.name,
+            query.reads.map((projection) => ({
+              projection,
+              table: options.db.table(readModelTable(projection)),
+            })),
+          ),
+          read: inputReader(query),
+        },
+      ]),
+    );
+  }
+
+  /** The projections that a query reads. @throws TidemarkError `unknown_query` with the list of those there are */
+  reads(name: string): readonly AnyProjection[] {
+    return this.#find(name).query.reads;
+  }
+
+  /**
+   * @returns the result as JSON text
+   * @throws TidemarkError `unknown_query`, `invalid_parameter`, `invalid_payload`, `query_timeout`,
+   *   `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
+   */
+  async run(name: string, input: QueryInput): Promise<string> {
+    const { query, tables, read } = this.#find(name);
+    const given = input.from === 'body' ? input.body : read(input.parameters);
+    const parsed = parseInput(query.input, given);
+    if (!parsed.ok) {
+      const code = input.from === 'body' ? 'invalid_payload' : 'invalid_parameter';
+      throw new TidemarkError(code, `query ${name}: ${shown(parsed.faults)}`, { faults: parsed.faults });
+    }
+    const result = await this.#handle(query, tables, parsed.value);
+    return this.#toJson(query, result);
+  }
+
+  #find(name: string): Prepared {
+    const found = this.#prepared.get(name);
+    if (found) return found;
+    const known = [...this.#prepared.keys()];
+    throw new TidemarkError(
+      'unknown_query',
+      `there is no query of this name; there are ${known.join(', ') || '(none)'}`,
+      { extra: { known } },
+    );
+  }
+
+  async #handle(query: AnyQuery, tables: ReadTables, input: unknown): Promise<unknown> {
+    const timeoutMs = this.#options.timeoutMs ?? 10_000;
+    try {
+      return await withReadDatabase(this.#options.db, tables, timeoutMs, (db) => query.handle({ db, input }));
+    } catch (error) {
+      if (isTidemarkError(error, 'query_timeout')) throw error;
+      if (isTimeout(error)) {
+        throw new TidemarkError('query_timeout', `the query took more than ${timeoutMs} ms`, {
+          retryAfter: 1,
+          cause: error,
+        });
+      }
+      if (isUnavailable(error)) {
+        throw new TidemarkError('database_unavailable', 'the database does not answer', {
+          retryAfter: 1,
+          cause: error,
+        });
+      }
+      throw new TidemarkError('internal_error', `query ${query.name} failed: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #toJson(query: AnyQuery, result: unknown): string {
+    const wrong = notJson(result);
+    if (wrong !== undefined) {
+      throw new TidemarkError('internal_error', `query ${query.name}: its result is no JSON at "${wrong}"`);
+    }
+    const text = JSON.stringify(result);
+    if (this.#options.checkOutput) {
+      const checked = parseInput(query.output, JSON.parse(text));
+      if (!checked.ok) {
+        const message = `query ${query.name}: its result does not fit its output schema: ${shown(checked.faults)}`;
+        throw new TidemarkError('internal_error', message, { faults: checked.faults });
+      }
+    }
+    return text;
+  }
+}

@@ -1,0 +1,197 @@
+/** What views and queries say of their routes in the OpenAPI document. */
+import type { AnyApp } from '../domain/app.js';
+import { jsonSchemaOf, type Field, type JsonSchema } from '../domain/fields.js';
+import type { AnyProjection } from '../domain/projection.js';
+import type { AnyQuery } from '../domain/query.js';
+import { problemResponses, type OperationObject, type Operations } from '../protocol/openapi.js';
+import type { ProblemCode } from '../protocol/problems.js';
+import { DEFAULT_LIMIT, listFields, MAX_LIMIT } from './list-request.js';
+import { DEFAULT_WAIT_MS, MAX_WAIT_MS } from './read-after.js';
+
+type Parameter = Readonly<Record<string, unknown>>;
+
+const inQuery = (name: string, schema: JsonSchema, description: string): Parameter => ({
+  name,
+  in: 'query',
+  required: false,
+  description,
+  schema,
+});
+
+const WAITING: readonly Parameter[] = [
+  {
+    ...inQuery(
+      'after',
+      { type: 'array', items: { type: 'string' } },
+      'Token of a command: the read waits until it has what the command wrote. May be repeated.',
+    ),
+    explode: true,
+  },
+  inQuery(
+    'wait',
+    { type: 'integer', minimum: 0, maximum: MAX_WAIT_MS, default: DEFAULT_WAIT_MS },
+    'Milliseconds to wait for `after` at the most.',
+  ),
+];
+
+const WAIT_PROBLEMS: readonly ProblemCode[] = [
+  'invalid_parameter',
+  'invalid_token',
+  'position_expired',
+  'projection_behind',
+  'projection_halted',
+  'needs_newer_code',
+  'overloaded',
+];
+
+const CURSOR_HEADER = {
+  'Tidemark-Cursor': {
+    description: 'A realtime subscription to the same goes on from here without a hole.',
+    schema: { type: 'string' },
+  },
+};
+const ETAG_HEADER = { ETag: { description: '`"r<epoch>-<revision>"`', schema: { type: 'string' } } };
+
+const json = (schema: unknown): unknown => ({ 'application/json': { schema } });
+
+function filterParameter(field: Field): Parameter {
+  const nullable = field.nullable || field.optional;
+  return inQuery(
+    field.name,
+    field.schema,
+    `Rows with exactly this value.${nullable ? ' An empty value asks for rows that have none.' : ''}`,
+  );
+}
+
+function rowOperation(projection: AnyProjection, row: JsonSchema): OperationObject {
+  return {
+    operationId: `view_${projection.name}_row`,
+    summary: `One row of ${projection.name}`,
+    tags: ['views'],
+    parameters: [
+      { name: 'key', in: 'path', required: true, description: projection.key, schema: { type: 'string' } },
+      {
+        name: 'If-None-Match',
+        in: 'header',
+        required: false,
+        description: 'Tags that the caller has already, or `*`.',
+        schema: { type: 'string' },
+      },
+      ...WAITING,
+    ],
+    responses: {
+      200: { description: 'The row', headers: { ...ETAG_HEADER, ...CURSOR_HEADER }, content: json(row) },
+      304: { description: 'The row is one of those named', headers: { ...ETAG_HEADER, ...CURSOR_HEADER } },
+      ...problemResponses([
+        'invalid_key',
+        'unknown_view',
+        'row_not_found',
+        'query_timeout',
+        ...WAIT_PROBLEMS,
+      ]),
+    },
+  };
+}
+
+function listOperation(projection: AnyProjection, row: JsonSchema): OperationObject {
+  const fields = [...listFields(projection).values()];
+  const names = fields.map(({ name }) => name).join(', ');
+  const page = {
+    type: 'object',
+    required: ['items', 'next'],
+    properties: {
+      items: { type: 'array', items: row },
+      next: { type: ['string', 'null'], description: '`page` of the next request; null at the end.' },
+    },
+  };
+  return {
+    operationId: `view_${projection.name}_list`,
+    summary: `Rows of ${projection.name}`,
+    description:
+      'Filters are equalities. `Tidemark-Cursor` is there when the filter is the key, a declared channel, or none. ' +
+      'Null counts as greater than every value. A page may be shorter than `limit` and still have a next one.',
+    tags: ['views'],
+    parameters: [
+      ...fields.map(filterParameter),
+      inQuery(
+        'sort',
+        { type: 'string' },
+        `Fields, separated by commas, each with - before it to fall: ${names}.`,
+      ),
+      inQuery(
+        'limit',
+        { type: 'integer', minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT },
+        'Rows at the most.',
+      ),
+      inQuery('page', { type: 'string' }, '`next` of the page before, with the same filter, sort and limit.'),
+      ...WAITING,
+    ],
+    responses: {
+      200: { description: 'Rows', headers: CURSOR_HEADER, content: json(page) },
+      ...problemResponses([
+        'unknown_field',
+        'invalid_cursor',
+        'unknown_view',
+        'query_timeout',
+        ...WAIT_PROBLEMS,
+      ]),
+    },
+  };
+}
+
+/** `GET /views/…` of every projection. */
+export function viewOperations(app: AnyApp): Operations {
+  return Object.fromEntries(
+    app.projections.flatMap((projection) => {
+      const row = jsonSchemaOf(`projection ${projection.name}, row`, projection.row, 'output');
+      return [
+        [`/views/${projection.name}`, { get: listOperation(projection, row) }],
+        [`/views/${projection.name}/{key}`, { get: rowOperation(projection, row) }],
+      ];
+    }),
+  );
+}
+
+function inputParameters(input: JsonSchema): Parameter[] {
+  const required = new Set(input.required ?? []);
+  return Object.entries(input.properties ?? {}).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: required.has(name),
+    schema,
+    ...(schema.type === 'array' ? { explode: true } : {}),
+  }));
+}
+
+function queryOperation(query: AnyQuery, method: 'get' | 'post'): OperationObject {
+  const input = jsonSchemaOf(`query ${query.name}, input`, query.input, 'input');
+  const output = jsonSchemaOf(`query ${query.name}, output`, query.output, 'output');
+  const byBody = method === 'post';
+  const body: readonly ProblemCode[] = [
+    'invalid_json',
+    'invalid_payload',
+    'payload_too_large',
+    'unsupported_media_type',
+  ];
+  return {
+    operationId: `query_${query.name}_${method}`,
+    summary: `Query ${query.name}${byBody ? ', its input as body' : ''}`,
+    tags: ['queries'],
+    parameters: [...(byBody ? [] : inputParameters(input)), ...WAITING],
+    ...(byBody ? { requestBody: { required: (input.required ?? []).length > 0, content: json(input) } } : {}),
+    responses: {
+      200: { description: 'The result', content: json(output) },
+      ...problemResponses([...(byBody ? body : []), 'unknown_query', 'query_timeout', ...WAIT_PROBLEMS]),
+    },
+  };
+}
+
+/** `GET` and `POST /queries/…` of every query. */
+export function queryOperations(app: AnyApp): Operations {
+  return Object.fromEntries(
+    app.queries.map((query) => [
+      `/queries/${query.name}`,
+      { get: queryOperation(query, 'get'), post: queryOperation(query, 'post') },
+    ]),
+  );
+}

@@ -1,0 +1,100 @@
+/**
+ * The SQL of views. All of it only reads, takes no row locks, and is never a named statement: read-model tables grow from
+ * nothing, and a plan made on an empty table would be kept.
+ */
+import type { AnyProjection } from '../domain/projection.js';
+import { quoteIdent, type Database } from '../platform/postgres/database.js';
+import { columnList, readModelColumns } from '../projections/columns.js';
+import { changeLogOf, changeTable, readModelTable } from '../projections/names.js';
+import { afterRow, equals, orderBy, Values } from './keyset.js';
+import type { ListRequest } from './list-request.js';
+import type { FilterValue } from './parameters.js';
+
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+type Tables = Pick<Database, 'table'>;
+
+/** JSON of the rows of one page at the most, roughly; a page of larger rows is shorter, and has a next one. */
+const PAGE_BYTES = 8 * 1024 * 1024;
+
+/** Head of one shard of a change log: the greater of its last seq and its low-water mark; one index probe. */
+const headOf = (db: Tables, projection: AnyProjection, log: string): string => {
+  const changes = db.table(changeTable(changeLogOf(projection)) ?? 'changes');
+  return `greatest(s.low, coalesce((SELECT max(c.seq) FROM ${changes} c WHERE c.log = ${log} AND c.shard = s.shard), 0))`;
+};
+
+/** Bytes that a row may hold beyond its numbers. */
+function sizeOf(projection: AnyProjection): string {
+  const wide = readModelColumns(projection).filter(
+    ({ field }) => field.kind === 'text' || field.kind === 'json',
+  );
+  return wide.map(({ name }) => `coalesce(octet_length(x.${name}::text), 0)`).join(' + ');
+}
+
+/**
+ * One row and the head of its shard, as of one snapshot, in one statement.
+ * Columns: epoch, head, rev (null: there is no such row), then the projection’s columns. No row at all: no such log.
+ */
+export function rowStatement(
+  db: Tables,
+  projection: AnyProjection,
+  at: { readonly shard: number; readonly key: string },
+): Statement {
+  return {
+    text: `SELECT s.epoch, ${headOf(db, projection, '$1::text')}, r._rev, ${columnList(projection, 'r.')}
+      FROM ${db.table('shards')} s LEFT JOIN ${db.table(readModelTable(projection))} r ON r.${quoteIdent(projection.key)} = $3::text
+      WHERE s.log = $1::text AND s.shard = $2::int`,
+    values: [changeLogOf(projection), at.shard, at.key],
+  };
+}
+
+export interface ListOptions {
+  readonly request: ListRequest;
+  /** Sort values of the row to go on after. */
+  readonly after: readonly FilterValue[] | undefined;
+  /** Heads to read beside the rows: of all shards, of one, or none. */
+  readonly heads: 'all' | 'none' | { readonly shard: number };
+}
+
+/**
+ * One page of rows with the heads of the change log, as of one snapshot, in one statement. Reads one row more than the
+ * limit, to know whether there are more.
+ * Columns: epoch and heads as JSON `[[shard, seq], …]` (both in the first row only), rows found (null: none), then the
+ * projection’s columns.
+ */
+export function listStatement(
+  db: Tables,
+  projection: AnyProjection,
+  { request, after, heads }: ListOptions,
+): Statement {
+  const values = new Values();
+  const log = values.add(changeLogOf(projection), 'text');
+  const shard = typeof heads === 'object' ? ` AND s.shard = ${values.add(heads.shard, 'int')}` : '';
+  const position =
+    heads === 'none'
+      ? 'NULL::json'
+      : `json_agg(json_build_array(s.shard, ${headOf(db, projection, log)}) ORDER BY s.shard)`;
+  const conditions = request.filters.map(({ field, value }) => equals(field, value, values));
+  if (after) conditions.push(afterRow(request.sort, after, values));
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  const first = 'CASE WHEN r._n IS NULL OR r._n = 1 THEN';
+  return {
+    text: `SELECT ${first} p.epoch END, ${first} p.heads END, r._found, ${columnList(projection, 'r.')}
+      FROM (SELECT min(s.epoch) AS epoch, ${position} AS heads FROM ${db.table('shards')} s WHERE s.log = ${log}${shard}) p
+      LEFT JOIN LATERAL (
+        SELECT y.* FROM (
+          SELECT x.*, row_number() OVER rows AS _n, count(*) OVER () AS _found, sum(${sizeOf(projection)}) OVER rows AS _bytes
+          FROM (
+            SELECT ${columnList(projection)} FROM ${db.table(readModelTable(projection))} ${where}
+            ORDER BY ${orderBy(request.sort)} LIMIT ${values.add(request.limit + 1, 'int')}
+          ) x
+          WINDOW rows AS (ROWS UNBOUNDED PRECEDING)
+        ) y WHERE y._n = 1 OR (y._bytes <= ${PAGE_BYTES} AND y._n <= ${values.add(request.limit, 'int')})
+      ) r ON true
+      ORDER BY r._n`,
+    values: values.list,
+  };
+}

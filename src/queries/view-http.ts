@@ -1,0 +1,76 @@
+/** HTTP routes of views. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { TidemarkError } from '../platform/errors.js';
+import { clientGone } from './client-http.js';
+import { parseListRequest } from './list-request.js';
+import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
+import { readAfter, type ReadAfter } from './read-after.js';
+import type { Views } from './views.js';
+
+export interface ViewRouteDeps extends ReadAfter {
+  readonly views: Views;
+}
+
+const ROW_PARAMETERS = ['after', 'wait'];
+
+function checkRowParameters(parameters: Parameters): void {
+  const unknown = [...parameters.keys()].filter((name) => !ROW_PARAMETERS.includes(name));
+  if (unknown.length > 0) {
+    const message = `unknown parameter; known are ${ROW_PARAMETERS.join(', ')}`;
+    throw invalidParameter(unknown.map((name) => fault(name, message)));
+  }
+}
+
+/**
+ * Whether `If-None-Match` names the tag: a list of tags, compared weakly, or `*`.
+ * Source: RFC 9110, section 13.1.2.
+ */
+export function matchesTag(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  if (header.trim() === '*') return true;
+  return [...header.matchAll(/(?:W\/)?("[^"]*")/g)].some(([, tag]) => tag === etag);
+}
+
+async function answerRow(
+  deps: ViewRouteDeps,
+  request: FastifyRequest<{ Params: { projection: string; key: string } }>,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { views } = deps;
+  const { projection, key } = request.params;
+  const parameters = parametersOf(request.query);
+  const definition = views.projection(projection);
+  checkRowParameters(parameters);
+  await readAfter(deps, [definition], parameters, () => clientGone(reply));
+  const { row, cursor } = await views.row(definition, key);
+  if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
+  if (!row) throw new TidemarkError('row_not_found', `${projection} has no row of this key`);
+  reply.header('etag', row.etag).header('cache-control', 'no-cache');
+  if (matchesTag(request.headers['if-none-match'], row.etag)) return reply.code(304).send();
+  return reply.type('application/json').send(row.json);
+}
+
+async function answerList(
+  deps: ViewRouteDeps,
+  request: FastifyRequest<{ Params: { projection: string } }>,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { views } = deps;
+  const { projection } = request.params;
+  const parameters = parametersOf(request.query);
+  const definition = views.projection(projection);
+  const asked = parseListRequest(definition, parameters);
+  await readAfter(deps, [definition], parameters, () => clientGone(reply));
+  const { json, cursor } = await views.list(definition, asked);
+  if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
+  return reply.header('cache-control', 'no-cache').type('application/json').send(json);
+}
+
+export function registerViewRoutes(fastify: FastifyInstance, deps: ViewRouteDeps): void {
+  fastify.get<{ Params: { projection: string; key: string } }>('/views/:projection/:key', (request, reply) =>
+    answerRow(deps, request, reply),
+  );
+  fastify.get<{ Params: { projection: string } }>('/views/:projection', (request, reply) =>
+    answerList(deps, request, reply),
+  );
+}

@@ -1,0 +1,134 @@
+/** Reads views: one row by its key, or pages of rows, each together with the place in the change log that it was read at. */
+import type { AnyApp } from '../domain/app.js';
+import { idFault } from '../domain/identifiers.js';
+import type { AnyProjection } from '../domain/projection.js';
+import { TidemarkError } from '../platform/errors.js';
+import { shardOf } from '../platform/murmur2.js';
+import type { Database } from '../platform/postgres/database.js';
+import type { Signer } from '../platform/signing.js';
+import { rowJsonFromColumns } from '../projections/columns.js';
+import type { CursorBinding, PagePayload, ShardSeq } from '../protocol/positions.js';
+import { bindingOf, type ListRequest } from './list-request.js';
+import { fault } from './parameters.js';
+import { openPage, positionExpired, signCursor, signPage } from './positions.js';
+import { listStatement, rowStatement } from './statements.js';
+
+export interface ViewsOptions {
+  readonly app: AnyApp;
+  /** Of the default kind: json columns come as text. */
+  readonly db: Database;
+  readonly signer: Signer;
+}
+
+export interface RowRead {
+  /** Undefined: the view has no such row. */
+  readonly row: { readonly json: string; readonly etag: string } | undefined;
+  /** A subscription to the key goes on from here, also where there is no row yet. */
+  readonly cursor: string | undefined;
+}
+
+export interface ListRead {
+  /** `{items, next}` as JSON. */
+  readonly json: string;
+  /** Undefined where no subscription can have this filter. */
+  readonly cursor: string | undefined;
+}
+
+type RowColumns = readonly unknown[];
+
+export class Views {
+  readonly #options: ViewsOptions;
+  readonly #projections: ReadonlyMap<string, AnyProjection>;
+
+  constructor(options: ViewsOptions) {
+    this.#options = options;
+    this.#projections = new Map(options.app.projections.map((projection) => [projection.name, projection]));
+  }
+
+  /** The projection behind a view. @throws TidemarkError `unknown_view` with the list of those there are */
+  projection(name: string): AnyProjection {
+    const projection = this.#projections.get(name);
+    if (projection) return projection;
+    const known = [...this.#projections.keys()];
+    throw new TidemarkError(
+      'unknown_view',
+      `there is no view of this name; there are ${known.join(', ') || '(none)'}`,
+      { extra: { known } },
+    );
+  }
+
+  /** @throws TidemarkError `invalid_key`, `not_ready` */
+  async row(projection: AnyProjection, key: string): Promise<RowRead> {
+    const wrong = idFault(key);
+    if (wrong !== undefined) {
+      throw new TidemarkError('invalid_key', `key: ${wrong}`, { faults: [fault('key', wrong)] });
+    }
+    const { db, app, signer } = this.#options;
+    const shard = shardOf(key, app.shards);
+    const { text, values } = rowStatement(db, projection, { shard, key });
+    const [found] = await db.query<[string, number, number | null, ...RowColumns]>(text, values);
+    if (!found) throw notReady(projection);
+    const [epoch, head, rev, ...columns] = found;
+    const bind = { view: projection.name, key };
+    return {
+      row:
+        rev === null
+          ? undefined
+          : { json: rowJsonFromColumns(projection, columns), etag: `"r${epoch}-${rev}"` },
+      cursor: signCursor(signer, projection, { epoch, pos: [[shard, head]], bind }),
+    };
+  }
+
+  /**
+   * @param request as `parseListRequest` gives it for this projection
+   * @throws TidemarkError `invalid_cursor`, `position_expired`, `invalid_parameter`, `not_ready`
+   */
+  async list(projection: AnyProjection, request: ListRequest): Promise<ListRead> {
+    const { db, signer } = this.#options;
+    const page = request.page === undefined ? undefined : openPage(signer, projection, request, request.page);
+    const bind = bindingOf(projection, request.filters);
+    const { text, values } = listStatement(db, projection, {
+      request,
+      after: page?.after,
+      heads: page || !bind ? 'none' : this.#headsFor(bind),
+    });
+    const found = await db.query<[string | null, string | null, number | null, ...RowColumns]>(text, values);
+    const [epoch, heads, count] = found[0] ?? [];
+    if (typeof epoch !== 'string') throw notReady(projection);
+    if (page && page.epoch !== epoch) throw positionExpired('page: the view was rebuilt since');
+    const pos = page ? page.pos : headsIn(heads);
+    const rows = count ? found.map(([, , , ...columns]) => columns) : [];
+    const items = rows.map((columns) => rowJsonFromColumns(projection, columns));
+    const last = (count ?? 0) > rows.length ? rows.at(-1) : undefined;
+    const next =
+      last &&
+      signPage(signer, projection, { request, epoch, after: sortValues(projection, request, last), pos });
+    return {
+      json: `{"items":[${items.join(',')}],"next":${JSON.stringify(next ?? null)}}`,
+      cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind }),
+    };
+  }
+
+  /** By key, only the key's own shard can ever bring anything. */
+  #headsFor(bind: CursorBinding): 'all' | { readonly shard: number } {
+    return bind.key === undefined ? 'all' : { shard: shardOf(bind.key, this.#options.app.shards) };
+  }
+}
+
+const sortValues = (
+  projection: AnyProjection,
+  request: ListRequest,
+  columns: RowColumns,
+): PagePayload['after'] =>
+  request.sort.map(({ field }) => {
+    const value = columns[projection.fields.indexOf(field)];
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+      ? value
+      : null;
+  });
+
+const headsIn = (json: string | null | undefined): readonly ShardSeq[] | undefined =>
+  typeof json === 'string' ? (JSON.parse(json) as ShardSeq[]) : undefined; // as `listStatement` builds it
+
+const notReady = (projection: AnyProjection): TidemarkError =>
+  new TidemarkError('not_ready', `the tables of ${projection.name} are not there yet`, { retryAfter: 1 });

@@ -1,0 +1,275 @@
+/**
+ * Read your writes: reads wait here until their projection has what a token names. One hub a process: progress hints wake
+ * the waiters, and one poll for all of them, only while there are any, finds what no hint told.
+ */
+import type { AnyProjection } from '../domain/projection.js';
+import { systemClock, type Clock } from '../platform/clock.js';
+import { TidemarkError } from '../platform/errors.js';
+import type { Logger } from '../platform/logger.js';
+import type { Database } from '../platform/postgres/database.js';
+import type { Wakeups } from '../platform/wakeups.js';
+import type { ProjectionState } from '../projections/types.js';
+import type { TokenPayload } from '../protocol/positions.js';
+import { positionExpired } from './positions.js';
+import { Progress, type Track } from './progress.js';
+
+interface Need {
+  readonly track: Track;
+  readonly shard: number;
+  readonly seq: number;
+  readonly epoch: string;
+}
+
+interface Waiter {
+  readonly needs: readonly Need[];
+  /** The first poll that begins after the waiter came. */
+  readonly firstPoll: number;
+  /** It needs a poll soon: what it waits for was not heard of lately, or its time is over. */
+  urgent: boolean;
+  expired: boolean;
+  timer: NodeJS.Timeout;
+  settle(error?: TidemarkError): void;
+}
+
+/** How long an answer may be late because the last look takes its time. */
+const LAST_LOOK_MS = 1_000;
+
+const isMet = ({ track, shard, seq, epoch }: Need): boolean => track.epoch === epoch && track.has(shard, seq);
+
+export interface WaiterHubOptions {
+  readonly projections: readonly AnyProjection[];
+  readonly db: Database;
+  readonly wakeups: Wakeups;
+  readonly logger: Logger;
+  /** State of a projection as this process knows it; undefined where its projector runs elsewhere. */
+  readonly stateOf?: (projection: string) => ProjectionState | undefined;
+  /** Reads that may wait at a time; 10,000 by default. */
+  readonly maxWaiters?: number;
+  /** Milliseconds between two polls while anyone waits; 100 by default. */
+  readonly pollMs?: number;
+  /** What was heard longer ago is asked again before a read relies on it (milliseconds; 5,000 by default). */
+  readonly freshMs?: number;
+  readonly clock?: Clock;
+}
+
+export class WaiterHub {
+  readonly #options: WaiterHubOptions;
+  readonly #progress: Progress;
+  readonly #clock: Clock;
+  readonly #waiters = new Set<Waiter>();
+  readonly #byShard = new Map<Track, Map<number, Set<Waiter>>>();
+  #begun = 0;
+  #polling = false;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(options: WaiterHubOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#progress = new Progress({
+      ...options,
+      clock: this.#clock,
+      advanced: (track, shard) => this.#advanced(track, shard),
+    });
+  }
+
+  /** Reads that wait now. */
+  get waiting(): number {
+    return this.#waiters.size;
+  }
+
+  /**
+   * Resolves once all `projections` have what the tokens name of the logs they follow; other logs are ignored.
+   * @param waitMs how long to wait at the most; with 0 it is looked up once
+   * @param signal ends the wait when the client goes away
+   * @throws TidemarkError `position_expired`, `projection_behind`, `projection_halted`, `needs_newer_code`, `overloaded`,
+   *   `not_ready` (the hub stops), `request_aborted`
+   */
+  async wait(
+    projections: readonly AnyProjection[],
+    tokens: readonly TokenPayload[],
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const needs = this.#needsOf(projections, tokens);
+    if (needs.length === 0 || this.#hasAll(needs)) return;
+    if (this.#stopped) throw stopping();
+    if (signal?.aborted) throw aborted();
+    if (this.#waiters.size >= (this.#options.maxWaiters ?? 10_000)) {
+      throw new TidemarkError('overloaded', 'too many reads wait for projections', { retryAfter: 1 });
+    }
+    await new Promise<void>((resolve, reject) => {
+      const waiter: Waiter = {
+        needs,
+        firstPoll: this.#begun + 1,
+        urgent: !this.#isFresh(needs),
+        expired: false,
+        timer: setTimeout(() => this.#expire(waiter), waitMs),
+        settle: (error) => {
+          clearTimeout(waiter.timer);
+          signal?.removeEventListener('abort', onAbort);
+          this.#remove(waiter);
+          if (error) reject(error);
+          else resolve();
+        },
+      };
+      const onAbort = (): void => waiter.settle(aborted());
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#add(waiter);
+    });
+  }
+
+  /** Ends all waits and listens no more. May be called twice. */
+  stop(): void {
+    this.#stopped = true;
+    this.#progress.stop();
+    clearTimeout(this.#timer);
+    for (const waiter of [...this.#waiters]) waiter.settle(stopping());
+  }
+
+  #needsOf(projections: readonly AnyProjection[], tokens: readonly TokenPayload[]): Need[] {
+    const needs: Need[] = [];
+    for (const { logs } of tokens) {
+      for (const [log, { epoch, pos }] of Object.entries(logs)) {
+        for (const projection of projections) {
+          const track = this.#progress.track(projection, log);
+          if (track) for (const [shard, seq] of pos) needs.push({ track, shard, seq, epoch });
+        }
+      }
+    }
+    return needs;
+  }
+
+  /** Only what was heard lately counts: a rebuild or a restore may have set the rest back. */
+  #isFresh(needs: readonly Need[]): boolean {
+    const since = this.#clock.monotonic() - (this.#options.freshMs ?? 5_000);
+    return needs.every(({ track, shard }) => track.freshSince(shard, since));
+  }
+
+  #hasAll(needs: readonly Need[]): boolean {
+    return needs.every(isMet) && this.#isFresh(needs);
+  }
+
+  #add(waiter: Waiter): void {
+    this.#waiters.add(waiter);
+    for (const { track, shard } of waiter.needs) {
+      const shards = this.#byShard.get(track) ?? new Map<number, Set<Waiter>>();
+      this.#byShard.set(track, shards);
+      const set = shards.get(shard) ?? new Set();
+      shards.set(shard, set.add(waiter));
+    }
+    // Where all was heard of lately, a hint will tell, most likely within milliseconds.
+    if (waiter.urgent) void this.#poll();
+    else this.#schedule();
+  }
+
+  #remove(waiter: Waiter): void {
+    this.#waiters.delete(waiter);
+    for (const { track, shard } of waiter.needs) {
+      const shards = this.#byShard.get(track);
+      const set = shards?.get(shard);
+      set?.delete(waiter);
+      if (set?.size === 0) shards?.delete(shard);
+      if (shards?.size === 0) this.#byShard.delete(track);
+    }
+    if (this.#waiters.size === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+  }
+
+  #advanced(track: Track, shard: number): void {
+    for (const waiter of [...(this.#byShard.get(track)?.get(shard) ?? [])]) {
+      if (this.#hasAll(waiter.needs)) waiter.settle();
+    }
+  }
+
+  /** Nobody is told "behind" on what was only heard: a poll that began after the waiter came has the last word. */
+  #expire(waiter: Waiter): void {
+    waiter.expired = true;
+    waiter.urgent = true;
+    // Unless Postgres does not answer at all.
+    waiter.timer = setTimeout(() => waiter.settle(behind(waiter)), LAST_LOOK_MS);
+    void this.#poll();
+  }
+
+  #schedule(): void {
+    if (this.#timer || this.#stopped || this.#waiters.size === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#poll();
+    }, this.#options.pollMs ?? 100);
+    this.#timer.unref();
+  }
+
+  async #poll(): Promise<void> {
+    if (this.#polling || this.#stopped) return;
+    this.#polling = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const poll = ++this.#begun;
+    let failed = false;
+    try {
+      await this.#progress.ask([...this.#byShard.keys()]);
+    } catch (error) {
+      failed = true;
+      this.#options.logger.warn({ err: error }, 'could not read the progress of projections');
+    }
+    this.#polling = false;
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.firstPoll <= poll) this.#judge(waiter, failed);
+    }
+    // Whoever came while this poll ran has not been looked up yet.
+    if ([...this.#waiters].some((waiter) => waiter.urgent && waiter.firstPoll > poll)) void this.#poll();
+    else this.#schedule();
+  }
+
+  /** What a poll means for one waiter; when the poll failed, only that its time may be over. */
+  #judge(waiter: Waiter, failed: boolean): void {
+    if (!failed) {
+      if (waiter.needs.some(({ track, epoch }) => track.epoch !== epoch)) {
+        return waiter.settle(positionExpired('after: the token is of an earlier epoch'));
+      }
+      if (waiter.needs.every(isMet)) return waiter.settle();
+      waiter.urgent = false;
+      const stuck = this.#stuck(waiter);
+      if (stuck) return waiter.settle(stuck);
+    }
+    if (waiter.expired) waiter.settle(behind(waiter));
+  }
+
+  #stuck({ needs }: Waiter): TidemarkError | undefined {
+    for (const need of needs) {
+      if (isMet(need)) continue;
+      const { name } = need.track.projection;
+      const state = this.#options.stateOf?.(name);
+      if (state === 'halted')
+        return new TidemarkError(
+          'projection_halted',
+          `projection ${name} has halted before it had what \`after\` names`,
+          { retryAfter: 30 },
+        );
+      if (state === 'needs_newer_code')
+        return new TidemarkError(
+          'needs_newer_code',
+          `projection ${name} has met an event that is newer than this process`,
+          { retryAfter: 5 },
+        );
+    }
+    return undefined;
+  }
+}
+
+function behind({ needs }: Waiter): TidemarkError {
+  const late = needs.filter((need) => !isMet(need));
+  const names = new Set(late.map(({ track }) => track.projection.name));
+  return new TidemarkError(
+    'projection_behind',
+    `${[...names].join(', ') || 'the view'} has not caught up with \`after\` yet`,
+    { retryAfter: 1 },
+  );
+}
+
+const stopping = (): TidemarkError =>
+  new TidemarkError('not_ready', 'this process is stopping', { retryAfter: 1 });
+const aborted = (): TidemarkError => new TidemarkError('request_aborted', 'the client went away');
