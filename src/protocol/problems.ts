@@ -101,6 +101,11 @@ export const PROBLEMS = {
     'The idempotency key was used with another payload',
     'Use a new key for a new request.',
   ),
+  append_refused: entry(
+    422,
+    'The database cannot hold what the command would store',
+    'Mend the values: an event’s text or numbers go beyond what can be stored.',
+  ),
   header_fields_too_large: entry(431, 'The headers are too large', 'Send smaller headers.'),
   too_many_requests: entry(429, 'Too many requests are waiting', 'Send again after `Retry-After` seconds.'),
   request_aborted: entry(

@@ -1,0 +1,167 @@
+/**
+ * Takes a batch to Postgres until every request in it has its answer: again after a lock conflict or an outage, in halves when
+ * Postgres refuses its data, and by a look under the locks when the connection was lost before the answer.
+ */
+import { TidemarkError } from '../platform/errors.js';
+import type { Clock } from '../platform/clock.js';
+import type { Logger } from '../platform/logger.js';
+import type { Database, Session } from '../platform/postgres/database.js';
+import { isRefused, isRetryable, isTimeout, sqlState, wasAnswered } from '../platform/postgres/sqlstate.js';
+import type { Announcer } from '../platform/wakeups.js';
+import { announceAll, decodeCall, encodeCall, type AppendRow } from './call.js';
+import { resolveUnknown } from './outcome.js';
+import { refused, type Pending } from './pending.js';
+import { pause, within } from './patience.js';
+import type { EventStoreStatements } from './statements.js';
+import type { AppendOutcome } from './types.js';
+
+export interface AppenderDeps {
+  readonly database: Database;
+  readonly statements: EventStoreStatements;
+  readonly announcer: Announcer;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly callTimeoutMs: number;
+  readonly outcomeTimeoutMs: number;
+}
+
+type Fate =
+  | { readonly kind: 'answered'; readonly outcomes: readonly (AppendOutcome | undefined)[] }
+  /** Postgres refuses the data of at least one request. */
+  | { readonly kind: 'refused'; readonly cause: unknown }
+  /** Surely not written; the same may work in a moment. */
+  | { readonly kind: 'again'; readonly code: 'overloaded' | 'database_unavailable'; readonly cause: unknown }
+  /** Surely not written, and will not be. */
+  | { readonly kind: 'failed'; readonly cause: unknown }
+  /** The connection ended between question and answer. */
+  | { readonly kind: 'lost'; readonly pid: number | undefined; readonly cause: unknown };
+
+const hasConstraint = (error: unknown, name: string): boolean =>
+  typeof error === 'object' && error !== null && 'constraint' in error && error.constraint === name;
+
+/** What an error of an append means, where a statement was sent on a connection of backend `pid`. */
+function fateOf(error: unknown, pid: number | undefined): Fate {
+  if (error instanceof RangeError) return { kind: 'refused', cause: error };
+  if (!wasAnswered(error)) return { kind: 'lost', pid, cause: error };
+  // Another process recorded the same key for another shard, after our look-up: next time the look-up finds it.
+  if (isRetryable(error) || isTimeout(error) || hasConstraint(error, 'idempotency_keys_pkey'))
+    return { kind: 'again', code: 'overloaded', cause: error };
+  if (isRefused(error)) return { kind: 'refused', cause: error };
+  // Out of disk, memory or connections; read-only after a failover.
+  if (/^(53|25006)/.test(sqlState(error) ?? ''))
+    return { kind: 'again', code: 'database_unavailable', cause: error };
+  return { kind: 'failed', cause: error };
+}
+
+const byKey = ({ key: a = '' }: Pending, { key: b = '' }: Pending): number => (a < b ? -1 : a > b ? 1 : 0);
+
+export class Appender {
+  readonly #deps: AppenderDeps;
+
+  constructor(deps: AppenderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Settles or fails every request of the batch; never rejects. */
+  async settle(batch: readonly Pending[]): Promise<void> {
+    // Keys are inserted in this order, so that two calls never wait for each other's keys in a circle.
+    const parts: (readonly Pending[])[] = [this.#living(batch).toSorted(byKey)];
+    let attempt = 0;
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      if (part.length === 0) continue;
+      const fate = await this.#send(part);
+      if (fate.kind === 'again') await pause(attempt++);
+      parts.push(...(await this.#meet(part, fate)));
+    }
+  }
+
+  /** Gives up what waited too long in the queue. */
+  #living(batch: readonly Pending[]): readonly Pending[] {
+    const now = this.#deps.clock.monotonic();
+    if (batch.every(({ deadline }) => deadline > now)) return batch;
+    for (const pending of batch) {
+      if (pending.deadline <= now)
+        pending.fail(
+          new TidemarkError('overloaded', 'the append waited too long in its queue', { retryAfter: 1 }),
+        );
+    }
+    return batch.filter(({ deadline }) => deadline > now);
+  }
+
+  async #send(part: readonly Pending[]): Promise<Fate> {
+    const { database, statements, callTimeoutMs } = this.#deps;
+    let session: Session;
+    try {
+      session = await database.connect();
+    } catch (cause) {
+      return { kind: 'again', code: 'database_unavailable', cause };
+    }
+    try {
+      const call = encodeCall(part);
+      const { text, name } = statements.append;
+      const [row] = await within(callTimeoutMs, session.query<AppendRow>(text, call.values, name));
+      session.release();
+      if (row === undefined) throw new TypeError('append_v1 answered no row');
+      return { kind: 'answered', outcomes: decodeCall(part, call, row) };
+    } catch (error) {
+      const fate = fateOf(error, session.pid);
+      session.release(fate.kind === 'lost');
+      return fate;
+    }
+  }
+
+  /** Does what a fate asks for; returns what has to be sent next, last first. */
+  async #meet(part: readonly Pending[], fate: Fate): Promise<(readonly Pending[])[]> {
+    const { announcer, logger } = this.#deps;
+    switch (fate.kind) {
+      case 'answered': {
+        announceAll(
+          announcer,
+          fate.outcomes.filter((outcome) => outcome !== undefined),
+        );
+        fate.outcomes.forEach((outcome, index) => outcome && part[index]?.settle(outcome));
+        return [part.filter((_, index) => fate.outcomes[index] === undefined)];
+      }
+      case 'refused': {
+        if (part.length > 1) {
+          const half = part.length >> 1;
+          return [part.slice(half), part.slice(0, half)];
+        }
+        for (const pending of part)
+          pending.fail(refused('Postgres refuses the data of this append', fate.cause));
+        return [];
+      }
+      case 'again':
+        return [this.#patient(part, fate)];
+      case 'lost': {
+        logger.warn({ err: fate.cause, requests: part.length }, 'connection lost during an append');
+        return [await resolveUnknown(this.#deps, part, fate.pid)];
+      }
+      case 'failed': {
+        logger.error({ err: fate.cause, requests: part.length }, 'append failed');
+        const error = new TidemarkError('internal_error', 'the append failed', { cause: fate.cause });
+        for (const pending of part) pending.fail(error);
+        return [];
+      }
+    }
+  }
+
+  /** Those that may still be tried again; the others learn that nothing was written. */
+  #patient(part: readonly Pending[], fate: Extract<Fate, { kind: 'again' }>): readonly Pending[] {
+    const now = this.#deps.clock.monotonic();
+    const past = part.filter(({ deadline }) => deadline <= now);
+    if (past.length === 0) return part;
+    this.#deps.logger.warn(
+      { err: fate.cause, requests: past.length },
+      'appends given up, nothing was written',
+    );
+    for (const pending of past)
+      pending.fail(
+        new TidemarkError(fate.code, 'the append could not be made in time; nothing was written', {
+          retryAfter: 1,
+          cause: fate.cause,
+        }),
+      );
+    return part.filter(({ deadline }) => deadline > now);
+  }
+}

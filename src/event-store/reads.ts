@@ -1,0 +1,92 @@
+/** Reading events: a stream forwards and backwards, a shard after a seq. Array rows; json stays text until its one parse. */
+import type { StoredEvent, Tags } from '../domain/events.js';
+import { TidemarkError } from '../platform/errors.js';
+import type { Database } from '../platform/postgres/database.js';
+import type { EventStoreStatements } from './statements.js';
+import type { LogPage, StreamReadOptions } from './types.js';
+
+type EventRow = readonly [
+  eventId: string,
+  seq: number,
+  shard: number,
+  streamId: string,
+  version: number,
+  type: string,
+  schemaVersion: number,
+  data: string,
+  tags: string,
+  metadata: string,
+  recordedAt: string,
+];
+
+const NO_TAGS: Tags = Object.freeze({});
+
+function storedEvent(category: string, row: EventRow): StoredEvent {
+  const [eventId, seq, shard, streamId, version, type, schemaVersion, data, tags, metadata, recordedAt] = row;
+  return {
+    eventId,
+    category,
+    shard,
+    seq,
+    streamId,
+    version,
+    type,
+    schemaVersion,
+    data: JSON.parse(data),
+    tags: tags === '{}' ? NO_TAGS : JSON.parse(tags),
+    metadata: JSON.parse(metadata),
+    recordedAt,
+  };
+}
+
+export async function readStream(
+  db: Database,
+  statements: EventStoreStatements,
+  options: StreamReadOptions,
+): Promise<StoredEvent[]> {
+  const { category, streamId, limit, direction = 'forwards' } = options;
+  const forwards = direction === 'forwards';
+  const from = options.from ?? (forwards ? 1 : Number.MAX_SAFE_INTEGER);
+  const { text } = forwards ? statements.readForwards : statements.readBackwards;
+  const rows = await db.query<EventRow>(text, [category, streamId, from, limit]);
+  return rows.map((row) => storedEvent(category, row));
+}
+
+/**
+ * @throws TidemarkError `internal_error` when the log has no such shard, or, which must never be, a hole
+ */
+export async function readShard(
+  db: Database,
+  statements: EventStoreStatements,
+  category: string,
+  shard: number,
+  after: number,
+  limit: number,
+): Promise<LogPage<StoredEvent>> {
+  const rows = await db.query<[number, ...EventRow] | [number, ...null[]]>(statements.readShard.text, [
+    category,
+    shard,
+    after,
+    limit,
+  ]);
+  const [first] = rows;
+  if (first === undefined)
+    throw new TidemarkError('internal_error', `log "${category}" has no shard ${shard}`);
+  const [low] = first;
+  if (after < low) return { kind: 'trimmed', low };
+  const entries: StoredEvent[] = [];
+  for (const [, ...row] of rows) {
+    if (!hasEvent(row)) break;
+    const entry = storedEvent(category, row);
+    const due = after + entries.length + 1;
+    if (entry.seq !== due)
+      throw new TidemarkError(
+        'internal_error',
+        `log "${category}" shard ${shard}: read seq ${entry.seq} where ${due} is due`,
+      );
+    entries.push(entry);
+  }
+  return { kind: 'entries', entries };
+}
+
+const hasEvent = (row: EventRow | null[]): row is EventRow => row[0] !== null;
