@@ -112,27 +112,14 @@ class TableMapper extends OperationNodeTransformer {
 const namesIn = (node: WithNode): string[] =>
   node.expressions.map((expression) => expression.name.table.table.identifier.name);
 
-/** Fields that may be absent in every table that has them: SQL's null means "absent" there. */
-function optionalFields(tables: Iterable<ReadTable>): ReadonlySet<string> {
-  const optional = new Set<string>();
-  const always = new Set<string>();
-  for (const { projection } of tables) {
-    for (const field of projection.fields) (field.optional ? optional : always).add(field.name);
-  }
-  for (const name of always) optional.delete(name);
-  return optional;
-}
-
 /** Made once a query; kysely calls it for each statement. */
 export class ReadTables implements KyselyPlugin {
   readonly #query: string;
   readonly #tables: ReadonlyMap<string, ReadTable>;
-  readonly #optional: ReadonlySet<string>;
 
   constructor(query: string, tables: readonly ReadTable[]) {
     this.#query = query;
     this.#tables = new Map(tables.map((one) => [one.projection.name, one]));
-    this.#optional = optionalFields(tables);
   }
 
   transformQuery({ node, queryId }: PluginTransformQueryArgs): RootOperationNode {
@@ -143,10 +130,6 @@ export class ReadTables implements KyselyPlugin {
   }
 
   async transformResult({ result }: PluginTransformResultArgs): Promise<QueryResult<UnknownRow>> {
-    if (this.#optional.size === 0) return result;
-    for (const row of result.rows) {
-      for (const name of this.#optional) if (row[name] === null) delete row[name];
-    }
     return result;
   }
 }
