@@ -5,17 +5,7 @@ import pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { startEmbeddedPostgres } from '../../src/app/embedded/postgres.js';
 import { silentLogger } from '../../src/platform/logger.js';
-import {
-  ask,
-  end,
-  hold,
-  isAlive,
-  isRoot,
-  killed,
-  NOBODY,
-  projectFolder,
-  serverPid,
-} from '../support/embedded.js';
+import { ask, hold, isAlive, killed, projectFolder, serverPid } from '../support/embedded.js';
 
 const start = (projectDir: string, dataDir?: string) =>
   startEmbeddedPostgres({ projectDir, logger: silentLogger, ...(dataDir === undefined ? {} : { dataDir }) });
