@@ -12,7 +12,8 @@ if (!customerId) {
 let position;
 let backoffMs = 250;
 
-const show = (key, row) => console.log(row === null ? `${key}  (gone)` : `${key}  ${row.status}  ${row.totalCents} cents`);
+const show = (key, row) =>
+  console.log(row === null ? `${key}  (gone)` : `${key}  ${row.status}  ${row.totalCents} cents`);
 
 function connect() {
   const socket = new WebSocket(url, 'tidemark.v1');

@@ -49,7 +49,7 @@ export interface DecideTools<E extends EventSources, X> {
 type DecideResult<E extends EventSources> =
   EmittedEvent<keyof E & string> | readonly EmittedEvent<keyof E & string>[] | Rejection;
 
-type ContextOf<X, K> = K extends keyof X
+export type ContextOf<X, K> = K extends keyof X
   ? X[K] extends (...args: never) => infer R
     ? Awaited<R>
     : undefined
@@ -107,10 +107,17 @@ export interface Aggregate<
   E extends EventSources = EventSources,
   C extends CommandSchemas = CommandSchemas,
   T extends Tags = Tags,
+  X = unknown,
 > extends AnyAggregate {
   readonly name: N;
   /** Types only; never there at run time. */
-  readonly $types?: { readonly state: S; readonly events: E; readonly commands: C; readonly tags: T };
+  readonly $types?: {
+    readonly state: S;
+    readonly events: E;
+    readonly commands: C;
+    readonly tags: T;
+    readonly context: X;
+  };
 }
 
 interface AggregateOptions<
@@ -148,7 +155,7 @@ interface NeedsDecide<
     resolvers: Y & { readonly [K in Exclude<keyof Y, keyof C>]: never },
   ): NeedsDecide<N, S, E, C, T, Y>;
   /** One pure function a command: events (one, several, none), or a rejection. */
-  decide(handlers: DecideHandlers<S, E, C, X>): Aggregate<N, S, E, C, T>;
+  decide(handlers: DecideHandlers<S, E, C, X>): Aggregate<N, S, E, C, T, X>;
 }
 
 type ErasedOptions = AggregateOptions<z.ZodType, EventSources, CommandSchemas, Tags>;
@@ -223,7 +230,7 @@ export function aggregate<
       needsDecide(evolve, checkedHandlers(`aggregate ${name}.context`, commands, resolvers, 'some')),
     decide(handlers) {
       const decide = checkedHandlers(`aggregate ${name}.decide`, commands, handlers, 'every');
-      return buildAggregate({ ...parts, evolve, context, decide }) as Aggregate<N, z.output<S>, E, C, T>;
+      return buildAggregate({ ...parts, evolve, context, decide }) as Aggregate<N, z.output<S>, E, C, T, X>;
     },
   });
   return {

@@ -43,13 +43,6 @@ function call(handlers: ErasedFunctions, where: string, name: string, ...args: u
   return handler(...args);
 }
 
-const hasUndefined = (value: unknown): boolean =>
-  value === undefined ||
-  (typeof value === 'object' && value !== null && Object.values(value).some(hasUndefined));
-
-/** What is folded now must be what is read back later, and JSON has no `undefined`. */
-const asStored = (data: unknown): unknown => (hasUndefined(data) ? JSON.parse(JSON.stringify(data)) : data);
-
 function checkedEmit(
   name: string,
   events: Readonly<Record<string, EventSpec>>,
@@ -67,7 +60,7 @@ function checkedEmit(
   if (parsed.data === undefined) throw new DomainError('invalid_emit', `${where} without data`);
   const [fault] = textFaults(parsed.data);
   if (fault) throw new DomainError('invalid_emit', `${where}: ${fault.path || '(root)'}: ${fault.message}`);
-  return { kind: 'emitted', type: emitted.type, data: asStored(parsed.data) };
+  return { kind: 'emitted', type: emitted.type, data: parsed.data };
 }
 
 const isOf = <K extends string>(result: unknown, kind: K): result is { readonly kind: K } =>

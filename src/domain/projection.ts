@@ -84,15 +84,16 @@ export interface Projection<
   N extends string = string,
   S extends z.ZodObject = z.ZodObject,
   K extends string = string,
+  Src = unknown,
 > extends AnyProjection {
   readonly name: N;
-  /** Types only; never there at run time. */
-  readonly $types?: { readonly row: z.output<S> };
+  /** Types only; never there at run time. `sources` is the union of the aggregates. */
+  readonly $types?: { readonly row: z.output<S>; readonly sources: Src };
   /** Adds an aggregate as source. @throws DefinitionError with what was expected */
-  on<A, E extends EventSources, C extends CommandSchemas, T extends Tags>(
-    source: Aggregate<string, A, E, C, T>,
+  on<A extends string, St, E extends EventSources, C extends CommandSchemas, T extends Tags>(
+    source: Aggregate<A, St, E, C, T>,
     options: SourceOptions<z.output<S>, K & keyof z.output<S>, E, T>,
-  ): Projection<N, S, K>;
+  ): Projection<N, S, K, Src | Aggregate<A, St, E, C, T>>;
 }
 
 interface ProjectionOptions<S extends z.ZodObject, K extends string> {
@@ -231,18 +232,18 @@ function checkedSource(
   });
 }
 
-function build<N extends string, S extends z.ZodObject, K extends string>(
+function build<N extends string, S extends z.ZodObject, K extends string, Src>(
   base: AnyProjection,
-): Projection<N, S, K> {
+): Projection<N, S, K, Src> {
   const made = {
     ...base,
-    on(aggregate: AnyAggregate, options: ErasedSourceOptions): Projection<N, S, K> {
+    on(aggregate: AnyAggregate, options: ErasedSourceOptions): Projection<N, S, K, Src> {
       const sources = Object.freeze([...base.sources, checkedSource(base, aggregate, options)]);
       const manyStreams = sources.length > 1 || sources.some((one) => one.keys !== undefined);
-      return build<N, S, K>({ ...base, sources, manyStreams });
+      return build<N, S, K, Src>({ ...base, sources, manyStreams });
     },
   };
-  return Object.freeze(made) as unknown as Projection<N, S, K>;
+  return Object.freeze(made) as unknown as Projection<N, S, K, Src>;
 }
 
 /**
@@ -252,7 +253,7 @@ function build<N extends string, S extends z.ZodObject, K extends string>(
 export function projection<N extends string, S extends z.ZodObject, const K extends KeyColumn<S>>(
   name: N,
   options: ProjectionOptions<S, K>,
-): Projection<N, S, K> {
+): Projection<N, S, K, never> {
   const checked = checkProjection(name, options as unknown as ProjectionOptions<z.ZodObject, string>);
-  return build<N, S, K>({ ...checked, sources: [], manyStreams: false });
+  return build<N, S, K, never>({ ...checked, sources: [], manyStreams: false });
 }
