@@ -122,6 +122,12 @@ const Environment = z.object({
     2,
     100,
   ).default(6),
+  TIDEMARK_APPEND_LANES: integer(
+    'a whole number from 1 to 16',
+    'Appends in flight at the most, each for shards of its own. One is best up to about 64 concurrent writers, two at 256.',
+    1,
+    16,
+  ).default(1),
   TIDEMARK_STOP_TIMEOUT_MS: integer(
     'milliseconds from 100 to 600000',
     'Milliseconds that a stop may take before what still runs is cut off.',
@@ -152,6 +158,8 @@ export interface Config {
   readonly trustProxy: boolean | readonly string[];
   /** Connections at the most, per role. */
   readonly poolSize: number;
+  /** Append calls in flight at the most. */
+  readonly appendLanes: number;
   /** Milliseconds. */
   readonly stopTimeoutMs: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -207,6 +215,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     hosts: values.TIDEMARK_HOSTS,
     trustProxy: values.TIDEMARK_TRUST_PROXY,
     poolSize: values.TIDEMARK_POOL_SIZE,
+    appendLanes: values.TIDEMARK_APPEND_LANES,
     stopTimeoutMs: values.TIDEMARK_STOP_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
   });

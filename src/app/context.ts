@@ -1,0 +1,31 @@
+/** What the roles of one process share. */
+import type { AnyApp } from '../domain/app.js';
+import type { Logger } from '../platform/logger.js';
+import type { Signer } from '../platform/signing.js';
+import type { Announcer, Wakeups } from '../platform/wakeups.js';
+import type { FastifyInstance } from 'fastify';
+import type { Operations } from '../protocol/openapi.js';
+import type { Config, Role } from './config.js';
+import type { Databases } from './databases.js';
+import type { MetricsRegistry } from './metrics/registry.js';
+import type { Layer } from './stack.js';
+
+export interface Context {
+  readonly app: AnyApp;
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly databases: Databases;
+  readonly signer: Signer;
+  readonly wakeups: Wakeups;
+  readonly announcer: Announcer;
+}
+
+/** A role of a process: starts and stops by itself. */
+export interface RoleLayer extends Layer {
+  readonly name: Role;
+  /** Hangs its routes on the server on PORT. */
+  routes?(server: FastifyInstance): void;
+  /** What its routes look like in OpenAPI. */
+  readonly operations?: readonly Operations[];
+}

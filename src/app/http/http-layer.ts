@@ -1,0 +1,63 @@
+/** The HTTP server of a process as a layer: routes of its roles, health, metrics, docs; drained when it stops. */
+import { service } from '../../platform/lifecycle.js';
+import { hostPolicy, originPolicy } from '../../platform/origins.js';
+import type { Config } from '../config.js';
+import type { Context, RoleLayer } from '../context.js';
+import { httpMetrics } from '../metrics/write-side.js';
+import type { Layer } from '../stack.js';
+import { listen } from './listen.js';
+import { openApiDocument, serveDocs } from './openapi.js';
+import { operationsOperations, registerOperationsRoutes, type Readiness } from './operations-http.js';
+import { createHttpServer } from './server.js';
+
+export interface HttpLayer extends Layer {
+  /** The port that was bound; set once it is started. */
+  readonly port: number;
+}
+
+/** Who may call, as the environment says; the same for HTTP and the realtime socket. */
+export const accessOf = (config: Config) => ({
+  origins: originPolicy(config.origins),
+  hosts: hostPolicy(config.host, config.hosts),
+});
+
+export function createHttpLayer(
+  context: Context,
+  options: {
+    readonly roles: readonly RoleLayer[];
+    readonly version: string;
+    readonly readiness: () => Promise<Readiness>;
+  },
+): HttpLayer {
+  const { app, config, logger, metrics } = context;
+  const server = createHttpServer({
+    logger,
+    access: accessOf(config),
+    trustProxy: config.trustProxy,
+    observe: httpMetrics(metrics),
+  });
+  let port = config.port;
+  const life = service('http', {
+    async start() {
+      registerOperationsRoutes(server, { metrics, readiness: options.readiness });
+      for (const role of options.roles) role.routes?.(server);
+      if (options.roles.some(({ name }) => name === 'api')) {
+        const operations = [
+          ...options.roles.flatMap((role) => role.operations ?? []),
+          operationsOperations(),
+        ];
+        await serveDocs(server, openApiDocument({ title: app.name, version: options.version }, operations));
+      }
+      port = await listen(server, { host: config.host, port: config.port }, 'PORT');
+    },
+    stop: () => server.close(),
+  });
+  return {
+    ...life,
+    stopWeight: 3,
+    cut: () => server.server.closeAllConnections(),
+    get port() {
+      return port;
+    },
+  };
+}
