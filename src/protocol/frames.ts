@@ -117,7 +117,6 @@ export const CLOSE_CODES = {
   slow_consumer: { code: 4001, meaning: 'The client read too slowly; come back with your positions.' },
   server_error: { code: 4002, meaning: 'The server failed on this socket; come back.' },
   frame_too_large: { code: 4500, meaning: 'A frame was far over the limit.' },
-  bad_subprotocol: { code: 4501, meaning: 'The client does not speak tidemark.v1.' },
-  flooding: { code: 4502, meaning: 'The client sends more frames than it may.' },
+  flooding: { code: 4501, meaning: 'The client sends more frames than it may.' },
 } as const;
 export type CloseReason = keyof typeof CLOSE_CODES;

@@ -96,6 +96,11 @@ export const PROBLEMS = {
   ),
   url_too_long: entry(414, 'The URL is too long', 'Shorten the URL, or use POST where there is one.'),
   unsupported_media_type: entry(415, 'The body’s media type is not supported', 'Send application/json.'),
+  upgrade_required: entry(
+    426,
+    'The path is a WebSocket',
+    'Open it as a WebSocket, with the subprotocol tidemark.v1.',
+  ),
   idempotency_key_reused: entry(
     422,
     'The idempotency key was used with another payload',
@@ -172,6 +177,15 @@ export interface Problem {
   readonly code: string;
   readonly errors?: readonly InputFault[];
   readonly [extension: string]: unknown;
+}
+
+/** `type` of a problem is this and its code. */
+export const PROBLEM_TYPE_PREFIX = 'urn:tidemark:problem:';
+
+/** The answer for a code of the catalogue, where nothing more is to be told than `detail`. */
+export function problemOf(code: ProblemCode, detail: string): Problem {
+  const { status, title } = PROBLEMS[code];
+  return { type: PROBLEM_TYPE_PREFIX + code, title, status, detail, code };
 }
 
 export const isProblemCode = (code: string): code is ProblemCode => Object.hasOwn(PROBLEMS, code);

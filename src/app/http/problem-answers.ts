@@ -4,6 +4,7 @@ import { isTidemarkError, type RejectionKind, type TidemarkError } from '../../p
 import { isTimeout, isUnavailable } from '../../platform/postgres/sqlstate.js';
 import {
   isProblemCode,
+  PROBLEM_TYPE_PREFIX,
   PROBLEMS,
   type InputFault,
   type Problem,
@@ -11,7 +12,6 @@ import {
 } from '../../protocol/problems.js';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
-const TYPE_PREFIX = 'urn:tidemark:problem:';
 const REJECTION_STATUS: Readonly<Record<RejectionKind, number>> = {
   conflict: 409,
   not_found: 404,
@@ -43,7 +43,7 @@ function build(
   return {
     problem: {
       ...details.extra,
-      type: TYPE_PREFIX + code,
+      type: PROBLEM_TYPE_PREFIX + code,
       title,
       status,
       detail: details.detail ?? title,

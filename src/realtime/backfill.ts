@@ -1,0 +1,94 @@
+/**
+ * Reads changes again that the rings do not hold any more, into the rings. Everyone who waits for a shard shares one
+ * read: queries grow with shards, not with sockets or channels.
+ */
+import { TidemarkError } from '../platform/errors.js';
+import type { LogPage } from '../event-store/types.js';
+import type { ChangeEntry } from '../projections/types.js';
+import { Change } from './change.js';
+import { Coalesced } from './coalesced.js';
+import type { Ring } from './ring.js';
+
+const PAGE = 500;
+
+export interface BackfillOptions {
+  readonly tuples: readonly (readonly string[])[];
+  /** The ring as it is now; another after a reload. */
+  ring(shard: number): Ring;
+  read(shard: number, after: number, limit: number): Promise<LogPage<ChangeEntry>>;
+  /** Bytes that may be taken in on top of what the rings hold. */
+  room(): number;
+  filled(changes: number): void;
+}
+
+export class Backfill {
+  readonly #options: BackfillOptions;
+  readonly #lanes: { wanted: number; readonly fill: Coalesced<void> }[];
+  readonly #low: number[];
+
+  constructor(shards: number, options: BackfillOptions) {
+    this.#options = options;
+    this.#low = Array.from({ length: shards }, () => 0);
+    this.#lanes = Array.from({ length: shards }, (_, shard) => ({
+      wanted: Infinity,
+      fill: new Coalesced(() => this.#fill(shard)),
+    }));
+  }
+
+  /** Entries up to it are known to be trimmed. */
+  low(shard: number): number {
+    return this.#low[shard] ?? 0;
+  }
+
+  /**
+   * Brings the entries after `after` into the shard's ring. When it resolves and the ring does not reach back so far,
+   * they were trimmed (see `low`) or are too much to hold.
+   * @throws whatever the read throws
+   */
+  async fill(shard: number, after: number): Promise<void> {
+    const lane = this.#lanes[shard];
+    if (!lane) throw new RangeError(`shard ${shard} of ${this.#lanes.length}`);
+    lane.wanted = Math.min(lane.wanted, after);
+    await lane.fill.call();
+  }
+
+  async #fill(shard: number): Promise<void> {
+    const lane = this.#lanes[shard];
+    let after = Math.max(lane?.wanted ?? 0, this.low(shard));
+    if (lane) lane.wanted = Infinity;
+    const { ring: ringOf, tuples } = this.#options;
+    const ring = ringOf(shard);
+    let found: Change[] = [];
+    let bytes = 0;
+    // The ring may lose its oldest entries while a page is read: go on until both meet.
+    while (after < ring.start) {
+      const page = await this.#options.read(shard, after, Math.min(PAGE, ring.start - after));
+      if (ringOf(shard) !== ring) return;
+      if (page.kind === 'trimmed') {
+        this.#low[shard] = Math.max(this.low(shard), page.low);
+        if (page.low <= after) throw hole(shard, after);
+        after = page.low;
+        found = [];
+        bytes = 0;
+        continue;
+      }
+      for (const entry of page.entries) {
+        if (entry.seq !== after + 1) throw hole(shard, after);
+        const change = new Change(entry, tuples);
+        found.push(change);
+        bytes += change.bytes;
+        after = entry.seq;
+      }
+      if (page.entries.length === 0) throw hole(shard, after);
+      if (bytes > this.#options.room()) return;
+    }
+    ring.prepend(found);
+    this.#options.filled(found.length);
+  }
+}
+
+const hole = (shard: number, after: number): TidemarkError =>
+  new TidemarkError(
+    'log_hole',
+    `shard ${shard}: the entry after ${after} was expected and is not in the change log`,
+  );

@@ -1,0 +1,176 @@
+/**
+ * Channels: the ways in which a change log can be watched, each with a number that is good in this process, and the
+ * chain of its parts. A part says: in this shard of this channel, after seq `p` comes everything up to `s`.
+ */
+import type { ChannelFilter } from './bindings.js';
+import type { Change } from './change.js';
+import type { EncodedPart } from './encoding.js';
+
+/** What a change is to a channel: its encoded row, or undefined when it does not concern the channel. */
+export function partOf(filter: ChannelFilter, change: Change): string | undefined {
+  switch (filter.kind) {
+    case 'all':
+      return change.present();
+    case 'key':
+      return change.key === filter.key ? change.present() : undefined;
+    case 'tuple':
+      if (change.after(filter.tuple) === filter.values) return change.present();
+      return change.before(filter.tuple) === filter.values ? change.gone() : undefined;
+  }
+}
+
+export class Channel {
+  readonly ch: number;
+  readonly topic: string;
+  readonly filter: ChannelFilter;
+  /** Shards that its changes can be in. */
+  readonly shards: readonly number[];
+  /** Sockets that are subscribed to its topic. */
+  seats = 0;
+  /** Subscriptions that hold it, live or being brought up. */
+  users = 0;
+  readonly #sent: Map<number, number>;
+  readonly #changed = new Map<number, number>();
+
+  constructor(ch: number, filter: ChannelFilter, position: readonly number[]) {
+    this.ch = ch;
+    this.topic = `c${ch}`;
+    this.filter = filter;
+    this.shards = filter.kind === 'key' ? [filter.shard] : position.map((_seq, shard) => shard);
+    this.#sent = new Map();
+    this.rebase(position);
+  }
+
+  /** The chain begins anew at `position`; only while nobody is in the middle of it. */
+  rebase(position: readonly number[]): void {
+    for (const shard of this.shards) this.#sent.set(shard, position[shard] ?? 0);
+  }
+
+  /** The log began anew: nothing that was known of it holds. */
+  restart(position: readonly number[]): void {
+    this.rebase(position);
+    this.#changed.clear();
+  }
+
+  /** Up to where the channel’s parts went, shard → seq: what a live subscriber has at the least. */
+  sent(): Map<number, number> {
+    return new Map(this.#sent);
+  }
+
+  /** Seq of the last change of the channel since it was opened; 0 when there was none. */
+  changedAt(shard: number): number {
+    return this.#changed.get(shard) ?? 0;
+  }
+
+  noteChanged(shard: number, seq: number): void {
+    this.#changed.set(shard, seq);
+  }
+
+  /** The next link of the chain. @param s up to where the log was looked at */
+  link(shard: number, s: number, rows: readonly string[]): EncodedPart {
+    const p = this.#sent.get(shard) ?? 0;
+    this.#sent.set(shard, s);
+    return { shard, p, s, rows };
+  }
+
+  /** Links with no rows for the shards in which the log went on and the channel did not. */
+  quietLinks(position: readonly number[]): EncodedPart[] {
+    return this.shards
+      .filter((shard) => (this.#sent.get(shard) ?? 0) < (position[shard] ?? 0))
+      .map((shard) => this.link(shard, position[shard] ?? 0, []));
+  }
+}
+
+/** What a batch of changes is to one channel. */
+export interface Routed {
+  readonly rows: string[];
+  /** Time of the oldest change, ms. */
+  at: number;
+}
+
+/** The open channels of one log. */
+export class Channels {
+  readonly #nextCh: () => number;
+  #all: Channel | undefined;
+  readonly #keys = new Map<string, Channel>();
+  readonly #tuples: readonly Map<string, Channel>[];
+  readonly #open = new Set<Channel>();
+
+  /** @param tuples how many tuples of fields the projection has channels on */
+  constructor(tuples: number, nextCh: () => number) {
+    this.#nextCh = nextCh;
+    this.#tuples = Array.from({ length: tuples }, () => new Map<string, Channel>());
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Channel> {
+    return this.#open.values();
+  }
+
+  /** The channel of a filter, opened if need be; every `acquire` is followed by one `release`. */
+  acquire(filter: ChannelFilter, position: readonly number[]): Channel {
+    const channel = this.#find(filter) ?? this.#openChannel(filter, position);
+    channel.users++;
+    return channel;
+  }
+
+  /** @returns true when nobody holds it any more, and it is closed */
+  release(channel: Channel): boolean {
+    channel.users--;
+    if (channel.users > 0) return false;
+    this.#open.delete(channel);
+    const { filter } = channel;
+    if (filter.kind === 'all') this.#all = undefined;
+    else if (filter.kind === 'key') this.#keys.delete(filter.key);
+    else this.#tuples[filter.tuple]?.delete(filter.values);
+    return true;
+  }
+
+  /** What consecutive changes of a shard are to the open channels, in their order. */
+  route(shard: number, changes: readonly Change[]): Map<Channel, Routed> {
+    const routed = new Map<Channel, Routed>();
+    const note = (channel: Channel | undefined, change: Change, row: () => string): void => {
+      if (!channel) return;
+      channel.noteChanged(shard, change.seq);
+      if (channel.seats === 0) return;
+      const known = routed.get(channel);
+      if (known) {
+        known.rows.push(row());
+        known.at = Math.min(known.at, change.at);
+      } else routed.set(channel, { rows: [row()], at: change.at });
+    };
+    const watched = this.#tuples.flatMap((channels, tuple) =>
+      channels.size > 0 ? [{ channels, tuple }] : [],
+    );
+    for (const change of changes) {
+      const present = (): string => change.present();
+      note(this.#all, change, present);
+      note(this.#keys.get(change.key), change, present);
+      for (const { channels, tuple } of watched) {
+        const after = change.after(tuple);
+        const before = change.before(tuple);
+        if (after !== undefined) note(channels.get(after), change, present);
+        if (before !== undefined && before !== after) note(channels.get(before), change, () => change.gone());
+      }
+    }
+    return routed;
+  }
+
+  #find(filter: ChannelFilter): Channel | undefined {
+    if (filter.kind === 'all') return this.#all;
+    if (filter.kind === 'key') return this.#keys.get(filter.key);
+    return this.#tuples[filter.tuple]?.get(filter.values);
+  }
+
+  #openChannel(filter: ChannelFilter, position: readonly number[]): Channel {
+    const channel = new Channel(this.#nextCh(), filter, position);
+    this.#open.add(channel);
+    if (filter.kind === 'all') this.#all = channel;
+    else if (filter.kind === 'key') this.#keys.set(filter.key, channel);
+    else this.#tuples[filter.tuple]?.set(filter.values, channel);
+    return channel;
+  }
+}

@@ -1,0 +1,56 @@
+/** What can be set on the gateway, with defaults and units. */
+import { z } from 'zod';
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+const count = (byDefault: number) => z.int().min(1).default(byDefault);
+const ms = (byDefault: number) => z.int().min(1).max(86_400_000).default(byDefault);
+
+export const gatewaySettings = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+  port: z.int().min(0).max(65_535).default(3001).describe('Port to listen on; 0 takes a free one.'),
+  heartbeatMs: ms(15_000).describe('Time between two `hb` frames.'),
+  quietMs: ms(5_000).describe(
+    'After so long without one, a channel that fell behind its log gets a part with no rows.',
+  ),
+  maxSubscriptions: count(128).describe('Subscriptions a socket.'),
+  maxFrameBytes: count(16 * KIB).describe('A larger inbound frame is answered with `err frame_too_large`.'),
+  closeFrameBytes: count(64 * KIB).describe('A larger inbound frame closes the socket.'),
+  frameBurst: count(1_000).describe('Frames that a client may send at once …'),
+  framesPerSecond: count(200).describe('… and after that, each second.'),
+  maxSnapshotRows: count(10_000).describe('More rows are `err too_many_rows`.'),
+  maxReplayChanges: count(10_000).describe('Further behind than so many changes means a new snapshot.'),
+  outFrameBytes: count(256 * KIB).describe(
+    'Frames with rows are about so large at the most; a larger row is alone in its frame.',
+  ),
+  ringBytes: count(1 * MIB).describe('Changes of a shard that are kept in memory.'),
+  replayBytes: count(64 * MIB).describe(
+    'Changes of a log that are held while subscribers are brought up; more means a new snapshot.',
+  ),
+  snapshotCacheBytes: count(32 * MIB).describe(
+    'Encoded snapshots that are kept for the next who ask, as long as they are exact.',
+  ),
+  snapshotConcurrency: count(3).describe('Snapshots that are read at the same time.'),
+  maxBufferedBytes: count(1 * MIB).describe(
+    'A socket with more unread bytes leaves its topics until it drains.',
+  ),
+  slowConsumerMs: ms(10_000).describe('A socket that does not drain for so long is closed.'),
+  joinTimeoutMs: ms(30_000).describe(
+    'A subscription that cannot be brought up for so long gets `err unavailable`.',
+  ),
+  idleTimeoutSeconds: z
+    .int()
+    .min(8)
+    .max(960)
+    .default(60)
+    .describe('A client that answers no ping for so long is cut off.'),
+  drainMs: z
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(2_000)
+    .describe('How long a stop takes at the most to say goodbye.'),
+});
+
+export type GatewaySettings = z.infer<typeof gatewaySettings>;
+export type GatewaySettingsInput = z.input<typeof gatewaySettings>;

@@ -1,0 +1,116 @@
+/** Snapshots as frames: read once per channel however many ask, encoded once, and kept for a moment while they are exact. */
+import { LRUCache } from 'lru-cache';
+import type { ShardSeq } from '../protocol/positions.js';
+import type { SnapshotFilter } from '../projections/types.js';
+import type { ChannelFilter } from './bindings.js';
+import type { Channel } from './channels.js';
+import { Gate } from './coalesced.js';
+import type { FollowedLog } from './followed-log.js';
+import type { GatewaySettings } from './options.js';
+import type { ChangeSource, GatewayObserver } from './ports.js';
+
+const KEEP_MS = 1_000;
+
+export interface SnapshotPages {
+  readonly epoch: string;
+  readonly pos: ReadonlyMap<number, number>;
+  /** More rows than a snapshot may have; `pages` is empty then. */
+  readonly tooMany: boolean;
+  /** Rows of one frame each: `[key, rev, row]` joined by commas. At least one, unless there are too many rows. */
+  readonly pages: readonly string[];
+}
+
+interface Kept {
+  readonly generation: number;
+  readonly snapshot: SnapshotPages;
+}
+
+const toFilter = (filter: ChannelFilter): SnapshotFilter => {
+  if (filter.kind === 'all') return {};
+  return filter.kind === 'key' ? { key: filter.key } : { where: filter.where };
+};
+
+/** @param frameBytes a page is at most about so large; a larger row stands alone */
+function paginate(
+  rows: readonly (readonly [key: string, rev: number, row: string])[],
+  frameBytes: number,
+): string[] {
+  const pages: string[] = [];
+  let page: string[] = [];
+  let size = 0;
+  for (const [key, rev, row] of rows) {
+    const text = `[${JSON.stringify(key)},${rev},${row}]`;
+    if (page.length > 0 && size + text.length > frameBytes) {
+      pages.push(page.join(','));
+      page = [];
+      size = 0;
+    }
+    page.push(text);
+    size += text.length + 1;
+  }
+  return [...pages, page.join(',')];
+}
+
+const positionMap = (pos: readonly ShardSeq[]): ReadonlyMap<number, number> => new Map(pos);
+
+export class Snapshots {
+  readonly #source: ChangeSource;
+  readonly #settings: GatewaySettings;
+  readonly #observer: GatewayObserver;
+  readonly #gate: Gate;
+  readonly #running = new Map<Channel, Promise<SnapshotPages>>();
+  readonly #kept: LRUCache<Channel, Kept>;
+
+  constructor(source: ChangeSource, settings: GatewaySettings, observer: GatewayObserver) {
+    this.#source = source;
+    this.#settings = settings;
+    this.#observer = observer;
+    this.#gate = new Gate(settings.snapshotConcurrency);
+    this.#kept = new LRUCache({
+      maxSize: settings.snapshotCacheBytes,
+      ttl: KEEP_MS,
+      sizeCalculation: ({ snapshot }) => snapshot.pages.reduce((sum, page) => sum + page.length, 1_000),
+    });
+  }
+
+  /** @throws whatever the read throws */
+  read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
+    const kept = this.#kept.get(channel);
+    if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(kept.snapshot);
+    const running = this.#running.get(channel);
+    if (running) return running;
+    const read = this.#gate.run(() => this.#read(log, channel)).finally(() => this.#running.delete(channel));
+    this.#running.set(channel, read);
+    return read;
+  }
+
+  /** The channel is closed: what was kept for it can never be asked for again. */
+  forget(channel: Channel): void {
+    this.#kept.delete(channel);
+  }
+
+  /** No change of the channel came after it. */
+  #isExact(log: FollowedLog, channel: Channel, { generation, snapshot }: Kept): boolean {
+    return (
+      generation === log.generation &&
+      snapshot.epoch === log.epoch &&
+      channel.shards.every((shard) => channel.changedAt(shard) <= (snapshot.pos.get(shard) ?? 0))
+    );
+  }
+
+  async #read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
+    const { maxSnapshotRows, outFrameBytes } = this.#settings;
+    const { generation } = log;
+    const began = performance.now();
+    const read = await this.#source.readSnapshot(log.projection, toFilter(channel.filter), maxSnapshotRows);
+    this.#observer.snapshotRead?.(log.projection.name, read.rows.length, (performance.now() - began) / 1_000);
+    const snapshot: SnapshotPages = {
+      epoch: read.epoch,
+      pos: positionMap(read.pos),
+      tooMany: read.tooMany,
+      pages: read.tooMany ? [] : paginate(read.rows, outFrameBytes),
+    };
+    if (channel.users > 0 && !read.tooMany) this.#kept.set(channel, { generation, snapshot });
+    return snapshot;
+  }
+}
