@@ -17,18 +17,25 @@ function header(buffer: Buffer, oid: number, length: number, hasNull: boolean): 
   buffer.writeInt32BE(1, 16);
 }
 
-function ofBytes(oid: number, values: readonly string[]): Buffer {
+function ofBytes(oid: number, values: readonly (string | undefined)[]): Buffer {
   if (values.length === 0) return empty(oid);
   let size = HEADER + 4 * values.length;
-  for (const value of values) size += Buffer.byteLength(value);
+  for (const value of values) if (value !== undefined) size += Buffer.byteLength(value);
   const buffer = Buffer.allocUnsafe(size);
-  header(buffer, oid, values.length, false);
+  let hasNull = false;
   let at = HEADER;
   for (const value of values) {
+    if (value === undefined) {
+      hasNull = true;
+      buffer.writeInt32BE(-1, at);
+      at += 4;
+      continue;
+    }
     const written = buffer.write(value, at + 4);
     buffer.writeInt32BE(written, at);
     at += 4 + written;
   }
+  header(buffer, oid, values.length, hasNull);
   return buffer;
 }
 
@@ -41,8 +48,8 @@ function empty(oid: number): Buffer {
 /** `text[]`; unpaired surrogates become U+FFFD, so whoever minds checks before. */
 export const textArray = (values: readonly string[]): Buffer => ofBytes(OID.text, values);
 
-/** `json[]` of JSON texts; Postgres checks them. */
-export const jsonArray = (values: readonly string[]): Buffer => ofBytes(OID.json, values);
+/** `json[]` of JSON texts, which Postgres checks; undefined becomes NULL. */
+export const jsonArray = (values: readonly (string | undefined)[]): Buffer => ofBytes(OID.json, values);
 
 /** `int4[]`; every value a whole number of 32 bits. */
 export function int4Array(values: readonly number[]): Buffer {

@@ -1,0 +1,86 @@
+/**
+ * What a projection's table was made for, kept beside it. A definition that changed without a new version would fold new
+ * rows among old ones of another shape; comparing the two finds it at start.
+ */
+import { createHash } from 'node:crypto';
+import type { JsonSchema } from '../domain/fields.js';
+import type { AnyProjection } from '../domain/projection.js';
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
+
+/** What a schema says of its data; annotations and zod's own patterns may change with a release of zod. */
+const SCHEMA_WORDS: ReadonlySet<string> = new Set(
+  'type,properties,required,additionalProperties,items,prefixItems,anyOf,oneOf,allOf,enum,const,format,minLength,maxLength,minimum,maximum,exclusiveMinimum,exclusiveMaximum,multipleOf,minItems,maxItems,propertyNames'.split(
+    ',',
+  ),
+);
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function sorted(value: unknown): Json {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) {
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+      ? value
+      : null;
+  }
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, inner]) => [name, sorted(inner)]));
+}
+
+function structureOf(schema: unknown): Json {
+  if (Array.isArray(schema)) return schema.map(structureOf);
+  if (!isObject(schema)) return sorted(schema);
+  const kept: Record<string, Json> = {};
+  for (const [word, value] of Object.entries(schema).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (!SCHEMA_WORDS.has(word)) continue;
+    if (word === 'properties' && isObject(value)) {
+      const properties = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+      kept[word] = Object.fromEntries(properties.map(([name, inner]) => [name, structureOf(inner)]));
+    } else if (word === 'required' && Array.isArray(value)) kept[word] = value.map(String).sort();
+    else kept[word] = word === 'enum' || word === 'const' ? sorted(value) : structureOf(value);
+  }
+  return kept;
+}
+
+const fieldSchema = (schema: JsonSchema): Json => structureOf(schema);
+
+/** Key, fields, channels and sources: what must not change within a version. Indexes may, and are left out. */
+export function definitionOf(projection: AnyProjection): Json {
+  return sorted({
+    key: projection.key,
+    fields: Object.fromEntries(
+      projection.fields.map(({ name, kind, nullable, optional, schema }) => [
+        name,
+        { kind, nullable, optional, schema: fieldSchema(schema) },
+      ]),
+    ),
+    channels: projection.channels.map((tuple) => tuple.toSorted().join(' + ')).sort(),
+    sources: Object.fromEntries(
+      projection.sources.map(({ aggregate, keys }) => [
+        aggregate.name,
+        keys === undefined ? 'by stream' : 'by keys',
+      ]),
+    ),
+  });
+}
+
+export const fingerprintOf = (definition: Json): string =>
+  createHash('sha256').update(JSON.stringify(definition)).digest('hex');
+
+const show = (value: Json | undefined): string => (value === undefined ? 'nothing' : JSON.stringify(value));
+
+/** What differs, a line each: `fields.status.schema.enum: ["a"] → ["a","b"]`. */
+export function differences(before: unknown, after: unknown, path = ''): string[] {
+  const [left, right] = [sorted(before), sorted(after)];
+  if (JSON.stringify(left) === JSON.stringify(right)) return [];
+  if (!isObject(left) || !isObject(right)) return [`${path}: ${show(left)} → ${show(right)}`];
+  const names = [...new Set([...Object.keys(left), ...Object.keys(right)])].sort();
+  return names.flatMap((name) => {
+    const at = path === '' ? name : `${path}.${name}`;
+    if (!Object.hasOwn(right, name)) return [`${at}: removed (was ${show(left[name])})`];
+    if (!Object.hasOwn(left, name)) return [`${at}: added (${show(right[name])})`];
+    return differences(left[name], right[name], at);
+  });
+}
