@@ -74,9 +74,9 @@ export function openApiDocument(
   info: DocumentInfo,
   operations: readonly Operations[],
 ): Record<string, unknown> {
-  const paths: Record<string, unknown> = {};
+  const paths: Record<string, Record<string, unknown>> = {};
   for (const room of operations) {
-    for (const [path, item] of Object.entries(room)) paths[path] = { ...(paths[path] ?? {}), ...item };
+    for (const [path, item] of Object.entries(room)) paths[path] = { ...paths[path], ...item };
   }
   return {
     openapi: '3.1.1',
