@@ -8,6 +8,7 @@ import {
   type AggregateCache,
   type CachedState,
 } from './aggregate-cache.js';
+import { fromStore } from './failures.js';
 import { emptyState, foldPage, foldStream, type Folded } from './folding.js';
 import type { CommandObserver } from './observer.js';
 import { loadSnapshot, type SnapshotWriter } from './snapshots.js';
@@ -85,7 +86,7 @@ export class Aggregates {
   async #load(aggregate: AnyAggregate, streamId: string): Promise<CachedState> {
     const { store, snapshotEvery } = this.#deps;
     const start = { category: aggregate.name, streamId, from: 1, limit: snapshotEvery };
-    const page = await store.readStream(start);
+    const page = await fromStore(store.readStream(start));
     const isShort = page.length < snapshotEvery;
     const snapshot = isShort ? undefined : await loadSnapshot(store, aggregate, streamId);
     const head = snapshot ?? foldPage(aggregate, emptyState(aggregate), page);

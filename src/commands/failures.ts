@@ -2,8 +2,24 @@
 import { DomainError } from '../domain/errors.js';
 import type { Rejection } from '../domain/decisions.js';
 import { isTidemarkError, TidemarkError } from '../platform/errors.js';
+import { isTimeout, isUnavailable } from '../platform/postgres/sqlstate.js';
 
 const NEWER_CODE_RETRY_SECONDS = 5;
+
+/** Reads of the event store give the driver’s errors as they are: what they mean is said here, and nothing is hidden. */
+export async function fromStore<T>(read: Promise<T>): Promise<T> {
+  try {
+    return await read;
+  } catch (cause) {
+    if (isUnavailable(cause) || isTimeout(cause)) {
+      throw new TidemarkError('database_unavailable', 'the database did not answer', {
+        cause,
+        retryAfter: 1,
+      });
+    }
+    throw cause;
+  }
+}
 
 /** Turns what domain code or stored data threw into a coded error; errors that have a code pass. */
 export function asFailure(thrown: unknown, what: string): TidemarkError {

@@ -3,6 +3,7 @@ import type { AnyAggregate } from '../domain/aggregate.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { EventStore } from '../event-store/types.js';
 import { TidemarkError } from '../platform/errors.js';
+import { fromStore } from './failures.js';
 
 /** Events of up to 512 KiB each: a page stays below 128 MiB at the very worst, and below 100 KiB as a rule. */
 export const PAGE_EVENTS = 256;
@@ -54,12 +55,14 @@ export async function foldStream(
   const limit = PAGE_EVENTS;
   let now = from;
   for (;;) {
-    const page = await store.readStream({
-      category: aggregate.name,
-      streamId,
-      from: now.version + 1,
-      limit,
-    });
+    const page = await fromStore(
+      store.readStream({
+        category: aggregate.name,
+        streamId,
+        from: now.version + 1,
+        limit,
+      }),
+    );
     const { until } = options;
     const stop = until ? page.findIndex((event) => !until(event)) : -1;
     now = foldPage(aggregate, now, stop < 0 ? page : page.slice(0, stop));

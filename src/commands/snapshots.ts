@@ -7,6 +7,7 @@ import { jsonSchemaOf } from '../domain/fields.js';
 import type { EventStore, Snapshot } from '../event-store/types.js';
 import { messageOf } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
+import { fromStore } from './failures.js';
 import type { Folded } from './folding.js';
 import type { CommandObserver } from './observer.js';
 import { canonicalJson, sha256 } from './request-hash.js';
@@ -45,7 +46,7 @@ export async function loadSnapshot(
   aggregate: AnyAggregate,
   streamId: string,
 ): Promise<Folded | undefined> {
-  const found = await store.loadSnapshot(aggregate.name, streamId, foldFingerprint(aggregate));
+  const found = await fromStore(store.loadSnapshot(aggregate.name, streamId, foldFingerprint(aggregate)));
   if (!found) return undefined;
   const state: unknown = JSON.parse(found.state);
   return aggregate.state.safeParse(state).success ? { state, version: found.version, folded: 0 } : undefined;

@@ -3,7 +3,7 @@ import type { AnyAggregate } from '../domain/aggregate.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { EventStore } from '../event-store/types.js';
 import { TidemarkError } from '../platform/errors.js';
-import { asFailure } from './failures.js';
+import { asFailure, fromStore } from './failures.js';
 import { emptyState, foldStream, type Folded } from './folding.js';
 import { loadSnapshot } from './snapshots.js';
 
@@ -125,7 +125,7 @@ export class StreamReader {
   }
 
   #read(aggregate: AnyAggregate, streamId: string, from: number, limit: number): Promise<StoredEvent[]> {
-    return this.#store.readStream({ category: aggregate.name, streamId, from, limit });
+    return fromStore(this.#store.readStream({ category: aggregate.name, streamId, from, limit }));
   }
 
   /** Whether a stream of which nothing was found from `from` on has events before it. */
