@@ -102,8 +102,8 @@ export class WaiterHub {
       const waiter: Waiter = {
         needs,
         firstPoll: this.#begun + 1,
-        urgent: !this.#isFresh(needs),
-        expired: false,
+        urgent: waitMs === 0 || !this.#isFresh(needs) || this.#stuck(needs) !== undefined,
+        expired: waitMs === 0,
         timer: setTimeout(() => this.#expire(waiter), waitMs),
         settle: (error) => {
           clearTimeout(waiter.timer);
@@ -232,13 +232,13 @@ export class WaiterHub {
       }
       if (waiter.needs.every(isMet)) return waiter.settle();
       waiter.urgent = false;
-      const stuck = this.#stuck(waiter);
+      const stuck = this.#stuck(waiter.needs);
       if (stuck) return waiter.settle(stuck);
     }
     if (waiter.expired) waiter.settle(behind(waiter));
   }
 
-  #stuck({ needs }: Waiter): TidemarkError | undefined {
+  #stuck(needs: readonly Need[]): TidemarkError | undefined {
     for (const need of needs) {
       if (isMet(need)) continue;
       const { name } = need.track.projection;
