@@ -73,7 +73,8 @@ const AT_HOME = {
   kysely: [],
   kafkajs: ['src/broker/kafka/**'],
   'uWebSockets.js': ['src/realtime/sockets/uws/**'],
-  ws: ['src/realtime/sockets/ws/**'],
+  // The test kit is a client: Node 20 has no WebSocket of its own.
+  ws: ['src/realtime/sockets/ws/**', 'src/testing/subscription.ts'],
 };
 const HTTP_FILES = ['src/*/http.ts', 'src/*/*-http.ts', 'src/*/http/**'];
 const ADAPTERS =

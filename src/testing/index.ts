@@ -3,3 +3,7 @@ export { given } from './given.js';
 export type { EventOf, ExpectedEvent, Given, GivenEvent, Outcome } from './given.js';
 export { project } from './project.js';
 export type { Projected, ProjectedEvent, ProjectOptions } from './project.js';
+export { ProblemError } from './http-client.js';
+export type { LiveChange, SubscribeTo, Subscription } from './subscription.js';
+export { testApp } from './test-app.js';
+export type { ExecuteOptions, Executed, RowsOptions, TestApp, TestAppOptions } from './test-app.js';
