@@ -6,7 +6,7 @@ import { TidemarkError } from '../platform/errors.js';
 import { fromStore } from './failures.js';
 
 /** Events of up to 512 KiB each: a page stays below 128 MiB at the very worst, and below 100 KiB as a rule. */
-export const PAGE_EVENTS = 256;
+const PAGE_EVENTS = 256;
 
 /** A state, the version it was folded up to, and how many events that took. */
 export interface Folded {

@@ -34,6 +34,8 @@ export function registerCommandRoutes(server: FastifyInstance, deps: CommandRout
       command,
       payload: request.body,
       actor: ANONYMOUS,
+      // The id that the answer and the log lines have as well.
+      correlationId: request.id,
       ...headers,
       // Parsed JSON takes a few times the room of its text.
       ...(Number.isSafeInteger(bytes) ? { bytes: 3 * bytes } : {}),

@@ -8,7 +8,7 @@ import { emptyState, foldStream, type Folded } from './folding.js';
 import { loadSnapshot } from './snapshots.js';
 
 /** One event as the history shows it; `data` is as it was stored, of `schemaVersion`. */
-export type HistoryItem = Omit<StoredEvent, 'category' | 'streamId'>;
+type HistoryItem = Omit<StoredEvent, 'category' | 'streamId'>;
 
 export interface HistoryPage {
   /** Items as JSON text, in the order of their versions. */

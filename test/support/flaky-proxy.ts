@@ -1,7 +1,7 @@
 /** A TCP proxy before Postgres that can lose answers and refuse connections: what a broken network does. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-export type ProxyMode =
+type ProxyMode =
   | 'pass'
   /** What the server answers is swallowed and the client's connection dies; the server has done its work. */
   | 'lose-answers'

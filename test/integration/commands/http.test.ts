@@ -1,5 +1,5 @@
 /** The routes of commands and streams on the real server, store and orders: what outside clients may rely on. */
-import type { InjectOptions, Response } from 'light-my-request';
+import type { InjectOptions, LightMyRequestResponse as Response } from 'fastify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import orders from '../../../examples/orders/app.js';
 import { createHttpServer } from '../../../src/app/http/server.js';
@@ -186,6 +186,8 @@ describe('POST /commands/{aggregate}/{id}/{command}', () => {
       (await get(`/streams/order/${id}`)).json<{ items: { metadata: object }[] }>().items[0]?.metadata;
     expect(await metadataOf('o-trace')).toMatchObject({ traceparent, actor: 'anonymous' });
     expect(await metadataOf('o-untraced')).not.toHaveProperty('traceparent');
+    const answer = await place('o-correlated');
+    expect(await metadataOf('o-correlated')).toMatchObject({ correlationId: answer.headers['x-request-id'] });
   });
 });
 
