@@ -60,6 +60,8 @@ export class FollowedLog {
   #epoch = '';
   #generation = 0;
   #position: number[] = [];
+  /** `position` when heads were last seen. */
+  #seen: number[] = [];
   #rings: Ring[] = [];
   #heldUntil = 0;
   #membership: Membership | undefined;
@@ -155,8 +157,10 @@ export class FollowedLog {
   headsSeen(heads: readonly LogHead[]): void {
     const suspicious = heads.some(
       ({ log, shard, epoch, head }) =>
-        log === this.log && (epoch !== this.#epoch || head < (this.#position[shard] ?? 0)),
+        log === this.log && (epoch !== this.#epoch || head < (this.#seen[shard] ?? 0)),
     );
+    // Heads that were read a moment ago may be behind what came since.
+    this.#seen = [...this.#position];
     if (!suspicious) return;
     this.check().catch((error: unknown) =>
       this.#deps.logger.warn({ err: error, log: this.log }, 'heads could not be read'),
@@ -202,6 +206,7 @@ export class FollowedLog {
     this.#epoch = epoch;
     this.#position = Array.from({ length: this.#deps.shards }, () => 0);
     for (const { shard, head } of own) this.#position[shard] = head;
+    this.#seen = [];
     this.#rings = this.#position.map((head) => new Ring(head));
   }
 
@@ -270,10 +275,14 @@ export class FollowedLog {
   }
 
   async #compare(): Promise<readonly LogHead[]> {
+    // The position moves on while the heads are read.
+    const position = [...this.#position];
+    const generation = this.#generation;
     const heads = await this.#deps.source.heads([this.log]);
+    if (generation !== this.#generation) return heads;
     const mine = heads.filter(({ log }) => log === this.log);
     if (mine.some(({ epoch }) => epoch !== this.#epoch)) await this.#reload('epoch_changed');
-    else if (mine.some(({ shard, head }) => head < (this.#position[shard] ?? 0)))
+    else if (mine.some(({ shard, head }) => head < (position[shard] ?? 0)))
       await this.#reload('position_ahead');
     return heads;
   }

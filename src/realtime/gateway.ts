@@ -128,8 +128,7 @@ class RunningGateway {
     this.#stopping = true;
     this.#server.stopListening();
     for (const end of this.#endings.splice(0)) end();
-    await this.#hub.stop();
-    await this.#sayGoodbye();
+    await Promise.all([this.#hub.stop(), this.#sayGoodbye()]);
     await this.#server.close();
   }
 

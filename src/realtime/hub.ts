@@ -127,7 +127,7 @@ export class Hub {
   check(): void {
     this.#published = 0;
     const now = performance.now();
-    for (const session of [...this.#sessions.values()]) session.check(now);
+    for (const session of this.#sessions.values()) session.check(now);
   }
 
   headsSeen(heads: readonly LogHead[]): void {

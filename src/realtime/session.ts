@@ -111,7 +111,7 @@ export class Session implements JoinerHost {
   /** The chain of `log` was broken: its subscriptions here begin again. */
   reset(log: FollowedLog, reason: ResetReason): void {
     const joiners = [...this.#joiners].filter((joiner) => joiner.log === log);
-    for (const [channel, seat] of [...this.#seats])
+    for (const [channel, seat] of this.#seats)
       if (seat.log === log) joiners.push(this.#vacate(channel, seat));
     for (const joiner of joiners) {
       joiner.restart(reason);
@@ -122,7 +122,7 @@ export class Session implements JoinerHost {
   /** Looks whether the client reads, and acts if it does not. @param now ms of a clock that never runs backwards */
   check(now: number): void {
     const { settings, observer } = this.#deps;
-    for (const joiner of [...this.#joiners]) if (joiner.expired(now)) joiner.fail('unavailable');
+    for (const joiner of this.#joiners) if (joiner.expired(now)) joiner.fail('unavailable');
     const buffered = this.#socket.bufferedAmount();
     if (buffered > settings.maxBufferedBytes && this.#seats.size > 0) this.#leaveTopics();
     const isBlocked = buffered > settings.maxBufferedBytes || (this.#joiners.size > 0 && !this.writable());
@@ -159,7 +159,7 @@ export class Session implements JoinerHost {
   }
 
   send(text: string): void {
-    if (this.#socket.send(text) !== 'dropped') this.#deps.observer.framesOut?.(1, text.length);
+    if (this.#socket.send(text) !== 'dropped') this.#deps.observer.framesOut?.(1, Buffer.byteLength(text));
   }
 
   cork(work: () => void): void {
@@ -259,7 +259,7 @@ export class Session implements JoinerHost {
   /** Nothing more is published to this socket; it gets back in by replay once it has drained. */
   #leaveTopics(): void {
     this.#deps.observer.slowConsumer?.('left');
-    for (const [channel, seat] of [...this.#seats]) {
+    for (const [channel, seat] of this.#seats) {
       const sent = channel.sent();
       this.#vacate(channel, seat).reenter(sent);
     }

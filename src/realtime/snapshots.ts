@@ -53,6 +53,15 @@ function paginate(
 
 const positionMap = (pos: readonly ShardSeq[]): ReadonlyMap<number, number> => new Map(pos);
 
+/** No change of the channel lies between: what holds at the snapshot's position holds at the log's. */
+function asOf(log: FollowedLog, channel: Channel, snapshot: SnapshotPages): SnapshotPages {
+  const pos = channel.shards.map((shard): ShardSeq => [
+    shard,
+    Math.max(snapshot.pos.get(shard) ?? 0, log.position[shard] ?? 0),
+  ]);
+  return { ...snapshot, pos: new Map(pos) };
+}
+
 export class Snapshots {
   readonly #source: ChangeSource;
   readonly #settings: GatewaySettings;
@@ -76,7 +85,7 @@ export class Snapshots {
   /** @throws whatever the read throws */
   read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
     const kept = this.#kept.get(channel);
-    if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(kept.snapshot);
+    if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(asOf(log, channel, kept.snapshot));
     const running = this.#running.get(channel);
     if (running) return running;
     const read = this.#gate.run(() => this.#read(log, channel)).finally(() => this.#running.delete(channel));

@@ -91,7 +91,7 @@ class Topics {
   }
 
   removeAll(socket: WsSocket): void {
-    for (const topic of [...(this.#topicsOf.get(socket) ?? [])]) this.remove(topic, socket);
+    for (const topic of this.#topicsOf.get(socket) ?? []) this.remove(topic, socket);
   }
 
   members(topic: string): ReadonlySet<WsSocket> | undefined {
