@@ -11,3 +11,14 @@ export default defineApp({
   projections: [OrderSummary, CustomerTotals],
   queries: [customerOrders],
 });
+
+/** What `tidemark start` proposes to try, as curl lines. */
+export const tryIt = [
+  {
+    method: 'POST',
+    path: '/commands/order/o-1/place',
+    body: { customerId: 'c-1', lines: [{ sku: 'tea', quantity: 2, unitPriceCents: 450 }] },
+  },
+  { method: 'GET', path: '/views/order_summary/o-1' },
+  { method: 'GET', path: '/queries/customer_orders?customerId=c-1' },
+];

@@ -43,11 +43,13 @@ async function freePort(): Promise<number> {
 }
 
 /** postmaster.pid has a line each for process id, data folder, start time, port, socket folder, address, memory, state. */
-export async function readPidFile(dataDir: string): Promise<{ pid: number; ready: boolean } | undefined> {
+export async function readPidFile(
+  dataDir: string,
+): Promise<{ pid: number; port: number; ready: boolean } | undefined> {
   const text = await readFile(path.join(dataDir, 'postmaster.pid'), 'utf8').catch(() => undefined);
   const lines = text?.split('\n') ?? [];
   const pid = Math.abs(Number(lines[0]));
-  return pid > 0 ? { pid, ready: lines[7]?.trim() === 'ready' } : undefined;
+  return pid > 0 ? { pid, port: Number(lines[3]), ready: lines[7]?.trim() === 'ready' } : undefined;
 }
 
 function serverArguments(place: ClusterPlace, port: number, settings: ClusterSettings): string[] {

@@ -3,16 +3,17 @@
  * when it dies under us, stopped with us.
  */
 import { once } from 'node:events';
-import { rename, stat } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, TidemarkError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/logger.js';
 import { findBinaries } from './binaries.js';
-import { startCluster, type RunningCluster } from './cluster.js';
+import { readPidFile, startCluster, type RunningCluster } from './cluster.js';
 import { checkCluster, DATABASE, makeCluster, passwordOf, USER, type ClusterPlace } from './init.js';
 import { clearLeftovers } from './leftovers.js';
 import { lockFolder } from './lock.js';
-import { giveToOwner, stateDir } from './state-dir.js';
+import { processStart } from './process-identity.js';
+import { findStateDir, giveToOwner, stateDir } from './state-dir.js';
 import { stopCluster } from './stop.js';
 
 export interface EmbeddedPostgresOptions {
@@ -115,6 +116,9 @@ const settingsOf = (options: EmbeddedPostgresOptions, port?: number) => ({
   ...(port === undefined ? {} : { port }),
 });
 
+const urlOf = (password: string, port: number): string =>
+  `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`;
+
 async function startLocked(
   place: ClusterPlace,
   options: EmbeddedPostgresOptions,
@@ -147,7 +151,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const { supervisor, password } = await startLocked(place, options);
     let stopped: Promise<void> | undefined;
     return {
-      url: `postgres://${USER}:${password}@127.0.0.1:${supervisor.port}/${DATABASE}`,
+      url: urlOf(password, supervisor.port),
       dataDir: dir,
       version: place.binaries.version,
       lost: supervisor.lost,
@@ -157,4 +161,22 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     await lock.release();
     throw error;
   }
+}
+
+export interface FoundPostgres {
+  readonly dataDir: string;
+  /** Whether there is data. */
+  readonly exists: boolean;
+  /** Of the server that another process has running there. */
+  readonly url?: string;
+}
+
+/** Looks for the embedded Postgres of a project without touching it. */
+export async function findEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<FoundPostgres> {
+  const { dir, dataDir } = await findStateDir(options.projectDir, options.dataDir);
+  const exists = (await stat(dataDir).catch(() => undefined)) !== undefined;
+  const status = exists ? await readPidFile(dataDir) : undefined;
+  if (!status?.ready || (await processStart(status.pid)) === undefined) return { dataDir: dir, exists };
+  const password = await readFile(path.join(dir, 'password'), 'utf8');
+  return { dataDir: dir, exists, url: urlOf(password, status.port) };
 }

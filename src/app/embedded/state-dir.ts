@@ -22,8 +22,11 @@ async function there(file: string): Promise<boolean> {
   return (await stat(file).catch(() => undefined)) !== undefined;
 }
 
-/** @param given TIDEMARK_DATA_DIR, relative to the project */
-async function choose(projectDir: string, given: string | undefined): Promise<StateDir> {
+/**
+ * Where it is or would be; makes nothing.
+ * @param given TIDEMARK_DATA_DIR, relative to the project
+ */
+export async function findStateDir(projectDir: string, given: string | undefined): Promise<StateDir> {
   const project = await realpath(projectDir);
   const at = async (dir: string): Promise<StateDir> => {
     const dataDir = dataDirIn(dir);
@@ -54,7 +57,7 @@ async function make({ dir, account }: StateDir, project: string): Promise<void> 
  * @throws TidemarkError `data_dir` when it cannot be written, or Postgres's account cannot get there
  */
 export async function stateDir(projectDir: string, given: string | undefined): Promise<StateDir> {
-  const chosen = await choose(projectDir, given);
+  const chosen = await findStateDir(projectDir, given);
   try {
     await make(chosen, projectDir);
   } catch (cause) {

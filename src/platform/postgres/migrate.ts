@@ -79,6 +79,18 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
   return { applied, version: files.at(-1)?.number ?? 0 };
 }
 
+/** @returns the newest migration that the schema has (0: none), and the newest that this version of Tidemark knows */
+export async function schemaVersion(
+  db: Database,
+  dir: URL = MIGRATIONS_DIR,
+): Promise<{ stored: number; known: number }> {
+  const known = (await migrationFiles(dir)).at(-1)?.number ?? 0;
+  const [made] = await db.query<[boolean]>(`SELECT to_regclass($1) IS NOT NULL`, [db.table('migrations')]);
+  if (!made?.[0]) return { stored: 0, known };
+  const [row] = await db.query<[number]>(`SELECT coalesce(max(number), 0) FROM ${db.table('migrations')}`);
+  return { stored: row?.[0] ?? 0, known };
+}
+
 /** The signing key of this schema, made once. */
 export async function signingKey(db: Database): Promise<Buffer> {
   await db.query(

@@ -1,0 +1,52 @@
+/** What `tidemark start` tells people: where everything is, and what to try first. */
+import type { AnyApp } from '../domain/app.js';
+import type { RuntimeUrls } from '../app/runtime.js';
+import type { Sample } from './app-module.js';
+
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** One line for a shell. */
+export function curlLine(base: string, { method, path, body }: Sample): string {
+  const url = quoted(base + path);
+  if (method === 'GET') return `curl -s ${url}`;
+  if (body === undefined) return `curl -s -X POST ${url}`;
+  return `curl -s ${url} -H 'content-type: application/json' -d ${quoted(JSON.stringify(body))}`;
+}
+
+/** Good for any application; one that knows better exports `tryIt`. */
+function usualSamples(app: AnyApp): readonly Sample[] {
+  const view = app.projections[0];
+  return [
+    { method: 'GET', path: '/readyz' },
+    { method: 'GET', path: view ? `/views/${view.name}?limit=10` : '/livez' },
+    { method: 'GET', path: '/openapi.json' },
+  ];
+}
+
+export interface BannerFacts {
+  readonly app: AnyApp;
+  readonly urls: RuntimeUrls;
+  /** One line on which database it is; without its password. */
+  readonly database: string;
+  readonly samples: readonly Sample[];
+}
+
+export function banner({ app, urls, database, samples }: BannerFacts): string {
+  const places: readonly (readonly [string, string | undefined])[] = [
+    ['HTTP', urls.http],
+    ['API docs', urls.docs],
+    ['Realtime', urls.realtime],
+    ['Postgres', database],
+  ];
+  const lines = places.flatMap(([name, place]) =>
+    place === undefined ? [] : [`  ${name.padEnd(10)}${place}`],
+  );
+  const tries = urls.docs === undefined ? [] : (samples.length > 0 ? samples : usualSamples(app)).slice(0, 3);
+  return [
+    '',
+    `${app.name} is running; Ctrl-C stops it.`,
+    ...lines,
+    ...(tries.length > 0 ? ['', 'Try:', ...tries.map((sample) => `  ${curlLine(urls.http, sample)}`)] : []),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,52 @@
+/** `tidemark doctor`: is everything there, and is the data as it must be? */
+import { Command } from 'commander';
+import { messageOf } from '../platform/errors.js';
+import { loadUws } from '../realtime/sockets/uws/load.js';
+import { withDatabase } from './connect.js';
+import { databaseChecks } from './doctor-database.js';
+import type { Surroundings } from './program.js';
+
+export interface Check {
+  readonly name: string;
+  /** `note`: worth knowing, nothing is broken. */
+  readonly status: 'ok' | 'note' | 'fail';
+  readonly detail: string;
+}
+
+function nodeCheck(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const fits = major > 20 || (major === 20 && minor >= 19);
+  const detail = fits ? process.versions.node : `${process.versions.node}; 20.19 or newer is needed`;
+  return { name: 'node', status: fits ? 'ok' : 'fail', detail };
+}
+
+function socketCheck(): Check {
+  const uws = loadUws();
+  if (uws.library) return { name: 'sockets', status: 'ok', detail: 'uWebSockets.js' };
+  return { name: 'sockets', status: 'note', detail: `ws, as ${uws.reason}` };
+}
+
+async function allChecks(projectDir: string): Promise<Check[]> {
+  const checks = [nodeCheck(), socketCheck()];
+  try {
+    checks.push(...(await withDatabase({ projectDir, create: false }, databaseChecks)));
+  } catch (error) {
+    checks.push({ name: 'postgres', status: 'fail', detail: messageOf(error) });
+  }
+  return checks;
+}
+
+export function doctorCommand({ projectDir }: Surroundings): Command {
+  return new Command('doctor')
+    .description('check Node, the sockets, Postgres, the schema, the logs and the projections')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const checks = await allChecks(projectDir);
+      const ok = checks.every(({ status }) => status !== 'fail');
+      if (json) console.log(JSON.stringify({ ok, checks }));
+      else
+        for (const { name, status, detail } of checks)
+          console.log(`${status.padEnd(5)} ${name.padEnd(14)} ${detail}`);
+      if (!ok) process.exitCode = 1;
+    });
+}
