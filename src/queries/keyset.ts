@@ -38,36 +38,67 @@ export const equals = (field: Field, value: FilterValue, values: Values): string
 export const orderBy = (sort: readonly SortField[]): string =>
   sort.map(({ field, descending }) => quoteIdent(field.name) + (descending ? ' DESC' : '')).join(', ');
 
-const mayBeNull = ({ field }: SortField): boolean => field.nullable || field.optional;
+interface Step extends SortField {
+  /** The field’s value in the row to go on after. */
+  readonly value: FilterValue;
+  /** Rows that have null here are looked for too. */
+  readonly nulls: boolean;
+}
 
-/** Rows whose field alone comes after `value`; undefined where none can. */
-function strictlyAfter(one: SortField, value: FilterValue, values: Values): string | undefined {
-  const column = quoteIdent(one.field.name);
-  if (value === null) return one.descending ? `${column} IS NOT NULL` : undefined;
-  const beyond = `${column} ${one.descending ? '<' : '>'} ${values.ofField(one.field, value)}`;
-  return !one.descending && mayBeNull(one) ? `(${beyond} OR ${column} IS NULL)` : beyond;
+/** Rows whose field alone comes after the value; undefined where none can. */
+function strictlyAfter({ field, descending, value, nulls }: Step, values: Values): string | undefined {
+  const column = quoteIdent(field.name);
+  if (value === null) return descending ? `${column} IS NOT NULL` : undefined;
+  const beyond = `${column} ${descending ? '<' : '>'} ${values.ofField(field, value)}`;
+  return nulls && !descending ? `(${beyond} OR ${column} IS NULL)` : beyond;
 }
 
 /**
- * The condition for rows that come after the one with these sort values.
+ * A row comparison is one index range, however many fields it has, but it is never true for a null that decides: right
+ * where fields fall from a value (nulls came before), wrong where they rise.
+ */
+function canCompareRows(steps: readonly Step[]): boolean {
+  const descending = steps[0]?.descending;
+  return steps.every(
+    (step) => step.descending === descending && (!step.nulls || (step.descending && step.value !== null)),
+  );
+}
+
+function afterSteps(steps: readonly Step[], values: Values): string {
+  const [first, ...rest] = steps;
+  if (!first) return 'false';
+  const { field, descending, value } = first;
+  if (canCompareRows(steps)) {
+    const columns = steps.map((step) => quoteIdent(step.field.name)).join(', ');
+    const placeholders = steps.map((step) => values.ofField(step.field, step.value)).join(', ');
+    return `(${columns}) ${descending ? '<' : '>'} (${placeholders})`;
+  }
+  const beyond = strictlyAfter(first, values);
+  if (rest.length === 0) return beyond ?? 'false';
+  const tied = `(${equals(field, value, values)} AND ${afterSteps(rest, values)})`;
+  const either = beyond === undefined ? tied : `(${beyond} OR ${tied})`;
+  if (value === null || (first.nulls && !descending)) return either;
+  // Says nothing new, but lets the planner begin at the right place of an index on the first field.
+  return `(${quoteIdent(field.name)} ${descending ? '<=' : '>='} ${values.ofField(field, value)} AND ${either})`;
+}
+
+/**
+ * The conditions for rows that come after the one with these sort values: disjoint, in the order of the rows. They are two
+ * where nulls still follow the values of the first field, as one condition over both could use no index range.
  * @param after one value for each field of `sort`
  */
-export function afterRow(sort: readonly SortField[], after: readonly FilterValue[], values: Values): string {
-  const [first, ...rest] = sort;
-  if (!first) return 'false';
-  const sameWay = rest.every(({ descending }) => descending === first.descending);
-  if (sameWay && !sort.some(mayBeNull)) {
-    // A row comparison is one index range, however many fields it has.
-    const columns = sort.map(({ field }) => quoteIdent(field.name)).join(', ');
-    const placeholders = sort.map(({ field }, at) => values.ofField(field, after[at] ?? null)).join(', ');
-    return `(${columns}) ${first.descending ? '<' : '>'} (${placeholders})`;
-  }
-  const value = after[0] ?? null;
-  const beyond = strictlyAfter(first, value, values);
-  if (rest.length === 0) return beyond ?? 'false';
-  const tied = `(${equals(first.field, value, values)} AND ${afterRow(rest, after.slice(1), values)})`;
-  const either = beyond === undefined ? tied : `(${beyond} OR ${tied})`;
-  if (value === null || mayBeNull(first)) return either;
-  // Says nothing new, but lets the planner begin at the right place of an index on the first field.
-  return `(${quoteIdent(first.field.name)} ${first.descending ? '<=' : '>='} ${values.ofField(first.field, value)} AND ${either})`;
+export function rangesAfter(
+  sort: readonly SortField[],
+  after: readonly FilterValue[],
+  values: Values,
+): readonly string[] {
+  const steps = sort.map((one, at): Step => ({
+    ...one,
+    value: after[at] ?? null,
+    nulls: one.field.nullable || one.field.optional,
+  }));
+  const [first, ...rest] = steps;
+  if (!first?.nulls || first.descending || first.value === null) return [afterSteps(steps, values)];
+  const valued = afterSteps([{ ...first, nulls: false }, ...rest], values);
+  return [valued, `${quoteIdent(first.field.name)} IS NULL`];
 }

@@ -42,10 +42,17 @@ export const DEFAULT_LIMIT = 50;
 export const MAX_LIMIT = 1_000;
 const PARAMETERS = new Set(['sort', 'limit', 'page', 'after', 'wait']);
 
+const fieldsByProjection = new WeakMap<AnyProjection, ReadonlyMap<string, Field>>();
+
 /** Fields that a listing may filter and sort by: the key, and whatever stands in an index or a channel. */
 export function listFields(projection: AnyProjection): ReadonlyMap<string, Field> {
+  const known = fieldsByProjection.get(projection);
+  if (known) return known;
   const names = new Set([projection.key, ...projection.indexes.flat(), ...projection.channels.flat()]);
-  return new Map(projection.fields.filter(({ name }) => names.has(name)).map((field) => [field.name, field]));
+  const fields = projection.fields.filter(({ name }) => names.has(name));
+  const made = new Map(fields.map((field) => [field.name, field]));
+  fieldsByProjection.set(projection, made);
+  return made;
 }
 
 function unknownField(projection: AnyProjection, at: string, names: readonly string[]): TidemarkError {

@@ -19,9 +19,21 @@ export interface NamedQueriesOptions {
   readonly checkOutput?: boolean;
   /** Milliseconds for one query; 10,000 by default. */
   readonly timeoutMs?: number;
+  /** Rows that one statement of a query may give; 50,000 by default. */
+  readonly maxRows?: number;
 }
 
-interface Prepared {
+export interface PreparedQuery {
+  /** The projections that it reads. */
+  readonly reads: readonly AnyProjection[];
+  /**
+   * @returns the result as JSON text
+   * @throws TidemarkError `query_timeout`, `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
+   */
+  run(): Promise<string>;
+}
+
+interface Known {
   readonly query: AnyQuery;
   readonly tables: ReadTables;
   readonly read: (parameters: Parameters) => Record<string, unknown>;
@@ -57,41 +69,28 @@ function notJson(value: unknown, path = ''): string | undefined {
 const shown = (faults: readonly InputFault[]): string =>
   faults.map(({ path, message }) => `${path || '(all of it)'}: ${message}`).join('; ');
 
+function known({ db, maxRows = 50_000 }: NamedQueriesOptions, query: AnyQuery): Known {
+  const tables = query.reads.map((projection) => ({
+    projection,
+    table: db.table(readModelTable(projection)),
+  }));
+  return { query, tables: new ReadTables(query.name, tables, maxRows), read: inputReader(query) };
+}
+
 export class NamedQueries {
   readonly #options: NamedQueriesOptions;
-  readonly #prepared: ReadonlyMap<string, Prepared>;
+  readonly #known: ReadonlyMap<string, Known>;
 
   constructor(options: NamedQueriesOptions) {
     this.#options = options;
-    this.#prepared = new Map(
-      options.app.queries.map((query) => [
-        query.name,
-        {
-          query,
-          tables: new ReadTables(
-            query.name,
-            query.reads.map((projection) => ({
-              projection,
-              table: options.db.table(readModelTable(projection)),
-            })),
-          ),
-          read: inputReader(query),
-        },
-      ]),
-    );
-  }
-
-  /** The projections that a query reads. @throws TidemarkError `unknown_query` with the list of those there are */
-  reads(name: string): readonly AnyProjection[] {
-    return this.#find(name).query.reads;
+    this.#known = new Map(options.app.queries.map((query) => [query.name, known(options, query)]));
   }
 
   /**
-   * @returns the result as JSON text
-   * @throws TidemarkError `unknown_query`, `invalid_parameter`, `invalid_payload`, `query_timeout`,
-   *   `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
+   * Checks the input; nothing is read yet.
+   * @throws TidemarkError `unknown_query` (with the list of those there are), `invalid_parameter`, `invalid_payload`
    */
-  async run(name: string, input: QueryInput): Promise<string> {
+  prepare(name: string, input: QueryInput): PreparedQuery {
     const { query, tables, read } = this.#find(name);
     const given = input.from === 'body' ? input.body : read(input.parameters);
     const parsed = parseInput(query.input, given);
@@ -99,18 +98,20 @@ export class NamedQueries {
       const code = input.from === 'body' ? 'invalid_payload' : 'invalid_parameter';
       throw new TidemarkError(code, `query ${name}: ${shown(parsed.faults)}`, { faults: parsed.faults });
     }
-    const result = await this.#handle(query, tables, parsed.value);
-    return this.#toJson(query, result);
+    return {
+      reads: query.reads,
+      run: async () => this.#toJson(query, await this.#handle(query, tables, parsed.value)),
+    };
   }
 
-  #find(name: string): Prepared {
-    const found = this.#prepared.get(name);
+  #find(name: string): Known {
+    const found = this.#known.get(name);
     if (found) return found;
-    const known = [...this.#prepared.keys()];
+    const names = [...this.#known.keys()];
     throw new TidemarkError(
       'unknown_query',
-      `there is no query of this name; there are ${known.join(', ') || '(none)'}`,
-      { extra: { known } },
+      `there is no query of this name; there are ${names.join(', ') || '(none)'}`,
+      { extra: { known: names } },
     );
   }
 

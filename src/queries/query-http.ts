@@ -19,8 +19,9 @@ async function answer(
   input: QueryInput,
 ): Promise<FastifyReply> {
   const { name } = request.params;
-  await readAfter(deps, deps.queries.reads(name), parameters, () => clientGone(reply));
-  const json = await deps.queries.run(name, input);
+  const query = deps.queries.prepare(name, input);
+  await readAfter(deps, query.reads, parameters, () => clientGone(reply));
+  const json = await query.run();
   return reply.header('cache-control', 'no-cache').type('application/json').send(json);
 }
 
@@ -41,7 +42,6 @@ export function registerQueryRoutes(fastify: FastifyInstance, deps: QueryRouteDe
   });
   fastify.post<{ Params: { name: string } }>('/queries/:name', async (request, reply) => {
     const parameters = parametersOf(request.query);
-    deps.queries.reads(request.params.name);
     checkPostParameters(parameters);
     return answer(deps, request, reply, parameters, { from: 'body', body: request.body });
   });

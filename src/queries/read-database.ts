@@ -44,6 +44,9 @@ class ReadTransaction implements DatabaseConnection {
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
   #broken: Error | undefined;
+  readonly #onError = (error: Error): void => {
+    this.#broken = error;
+  };
 
   constructor(db: Database, timeoutMs: number) {
     this.#db = db;
@@ -80,30 +83,37 @@ class ReadTransaction implements DatabaseConnection {
   async #begin(): Promise<pg.PoolClient> {
     const client = await this.#db.pool.connect();
     // A connection that breaks between two statements would end the process without a listener.
-    client.on('error', (error) => (this.#broken = error));
+    client.on('error', this.#onError);
     try {
       await client.query(
         `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${this.#timeoutMs}`,
       );
       return client;
     } catch (error) {
+      client.removeListener('error', this.#onError);
       client.release(error instanceof Error ? error : true);
       throw error;
     }
   }
 
-  /** @param cut true ends the connection with whatever still runs on it; else the transaction is closed in order */
-  async close(cut: boolean): Promise<void> {
+  /**
+   * Gives the connection back, without making the caller wait for it.
+   * @param cut true ends the connection with whatever still runs on it; else the transaction is closed in order
+   */
+  close(cut: boolean): void {
     this.#closed = true;
-    const client = await this.#client?.catch(() => undefined);
-    if (!client) return;
-    if (!cut && !this.#broken) {
-      await this.#last;
-      // Nothing was written, so that ROLLBACK and COMMIT are the same, and ROLLBACK also ends a failed transaction.
-      await client.query('ROLLBACK').catch((error: Error) => (this.#broken = error));
-    }
-    client.removeAllListeners('error');
-    client.release(cut || this.#broken !== undefined);
+    void this.#client?.then(
+      async (client) => {
+        if (!cut && !this.#broken) {
+          await this.#last;
+          // Nothing was written, so that ROLLBACK and COMMIT are the same, and ROLLBACK also ends a failed transaction.
+          await client.query('ROLLBACK').catch((error: Error) => (this.#broken = error));
+        }
+        client.removeListener('error', this.#onError);
+        client.release(cut || this.#broken !== undefined);
+      },
+      () => undefined, // it never began; whoever asked was told
+    );
   }
 }
 
@@ -159,6 +169,6 @@ export async function withReadDatabase<T>(
     return await Promise.race([work(kysely), deadline]);
   } finally {
     clearTimeout(timer);
-    await transaction.close(late);
+    transaction.close(late);
   }
 }

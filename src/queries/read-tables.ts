@@ -5,9 +5,11 @@
 import {
   AliasNode,
   IdentifierNode,
+  LimitNode,
   OperationNodeTransformer,
   RawNode,
   TableNode,
+  ValueNode,
   type KyselyPlugin,
   type OperationNode,
   type PluginTransformQueryArgs,
@@ -116,20 +118,28 @@ const namesIn = (node: WithNode): string[] =>
 export class ReadTables implements KyselyPlugin {
   readonly #query: string;
   readonly #tables: ReadonlyMap<string, ReadTable>;
+  readonly #maxRows: number;
 
-  constructor(query: string, tables: readonly ReadTable[]) {
+  /** @param maxRows rows that one statement may give, as all of them are held in memory */
+  constructor(query: string, tables: readonly ReadTable[], maxRows: number) {
     this.#query = query;
     this.#tables = new Map(tables.map((one) => [one.projection.name, one]));
+    this.#maxRows = maxRows;
   }
 
   transformQuery({ node, queryId }: PluginTransformQueryArgs): RootOperationNode {
     if (node.kind !== 'SelectQueryNode' && node.kind !== 'RawNode') {
       throw new UnreadableError(`query ${this.#query} tried ${node.kind}; a query only selects`);
     }
-    return new TableMapper(this.#query, this.#tables).transformNode(node, queryId);
+    const mapped = new TableMapper(this.#query, this.#tables).transformNode(node, queryId);
+    if (mapped.kind !== 'SelectQueryNode' || mapped.limit || mapped.fetch) return mapped;
+    return { ...mapped, limit: LimitNode.create(ValueNode.createImmediate(this.#maxRows + 1)) };
   }
 
   async transformResult({ result }: PluginTransformResultArgs): Promise<QueryResult<UnknownRow>> {
-    return result;
+    if (result.rows.length <= this.#maxRows) return result;
+    throw new UnreadableError(
+      `query ${this.#query}: a statement gave more than ${this.#maxRows} rows; it needs a limit`,
+    );
   }
 }

@@ -6,7 +6,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from '../projections/columns.js';
 import { changeLogOf, changeTable, readModelTable } from '../projections/names.js';
-import { afterRow, equals, orderBy, Values } from './keyset.js';
+import { equals, orderBy, rangesAfter, Values } from './keyset.js';
 import type { ListRequest } from './list-request.js';
 import type { FilterValue } from './parameters.js';
 
@@ -59,6 +59,24 @@ export interface ListOptions {
   readonly heads: 'all' | 'none' | { readonly shard: number };
 }
 
+/** The rows of a page in their order, and one more; a select per range, so that each is a walk along an index. */
+function rowsStatement(
+  db: Tables,
+  projection: AnyProjection,
+  { request, after }: Pick<ListOptions, 'request' | 'after'>,
+  values: Values,
+): string {
+  const filters = request.filters.map(({ field, value }) => equals(field, value, values));
+  const ranges = after ? rangesAfter(request.sort, after, values) : ['true'];
+  const end = `ORDER BY ${orderBy(request.sort)} LIMIT ${values.add(request.limit + 1, 'int')}`;
+  const selects = ranges.map(
+    (range) =>
+      `SELECT ${columnList(projection)} FROM ${db.table(readModelTable(projection))} WHERE ${[...filters, range].join(' AND ')} ${end}`,
+  );
+  if (selects.length === 1) return selects.join();
+  return `SELECT * FROM (${selects.map((select) => `(${select})`).join(' UNION ALL ')}) u ${end}`;
+}
+
 /**
  * One page of rows with the heads of the change log, as of one snapshot, in one statement. Reads one row more than the
  * limit, to know whether there are more.
@@ -77,9 +95,6 @@ export function listStatement(
     heads === 'none'
       ? 'NULL::json'
       : `json_agg(json_build_array(s.shard, ${headOf(db, projection, log)}) ORDER BY s.shard)`;
-  const conditions = request.filters.map(({ field, value }) => equals(field, value, values));
-  if (after) conditions.push(afterRow(request.sort, after, values));
-  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const first = 'CASE WHEN r._n IS NULL OR r._n = 1 THEN';
   return {
     text: `SELECT ${first} p.epoch END, ${first} p.heads END, r._found, ${columnList(projection, 'r.')}
@@ -87,10 +102,7 @@ export function listStatement(
       LEFT JOIN LATERAL (
         SELECT y.* FROM (
           SELECT x.*, row_number() OVER rows AS _n, count(*) OVER () AS _found, sum(${sizeOf(projection)}) OVER rows AS _bytes
-          FROM (
-            SELECT ${columnList(projection)} FROM ${db.table(readModelTable(projection))} ${where}
-            ORDER BY ${orderBy(request.sort)} LIMIT ${values.add(request.limit + 1, 'int')}
-          ) x
+          FROM (${rowsStatement(db, projection, { request, after }, values)}) x
           WINDOW rows AS (ROWS UNBOUNDED PRECEDING)
         ) y WHERE y._n = 1 OR (y._bytes <= ${PAGE_BYTES} AND y._n <= ${values.add(request.limit, 'int')})
       ) r ON true

@@ -5,7 +5,7 @@ import { clientGone } from './client-http.js';
 import { parseListRequest } from './list-request.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
 import { readAfter, type ReadAfter } from './read-after.js';
-import type { Views } from './views.js';
+import { checkKey, type Views } from './views.js';
 
 export interface ViewRouteDeps extends ReadAfter {
   readonly views: Views;
@@ -40,6 +40,7 @@ async function answerRow(
   const { projection, key } = request.params;
   const parameters = parametersOf(request.query);
   const definition = views.projection(projection);
+  checkKey(key);
   checkRowParameters(parameters);
   await readAfter(deps, [definition], parameters, () => clientGone(reply));
   const { row, cursor } = await views.row(definition, key);

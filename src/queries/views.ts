@@ -34,6 +34,13 @@ export interface ListRead {
   readonly cursor: string | undefined;
 }
 
+/** @throws TidemarkError `invalid_key` when no row can have this key */
+export function checkKey(key: string): void {
+  const wrong = idFault(key);
+  if (wrong !== undefined)
+    throw new TidemarkError('invalid_key', `key: ${wrong}`, { faults: [fault('key', wrong)] });
+}
+
 type RowColumns = readonly unknown[];
 
 export class Views {
@@ -57,12 +64,11 @@ export class Views {
     );
   }
 
-  /** @throws TidemarkError `invalid_key`, `not_ready` */
+  /**
+   * @param key one that `checkKey` lets through
+   * @throws TidemarkError `not_ready`
+   */
   async row(projection: AnyProjection, key: string): Promise<RowRead> {
-    const wrong = idFault(key);
-    if (wrong !== undefined) {
-      throw new TidemarkError('invalid_key', `key: ${wrong}`, { faults: [fault('key', wrong)] });
-    }
     const { db, app, signer } = this.#options;
     const shard = shardOf(key, app.shards);
     const { text, values } = rowStatement(db, projection, { shard, key });

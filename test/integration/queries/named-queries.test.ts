@@ -350,7 +350,18 @@ describe('a handler', () => {
       expect(log.join('\n')).toContain(mode === 'extra' ? '/more' : '/n');
     }
     const unchecked = new NamedQueries({ app, db: sample.db });
-    expect(await unchecked.run('wrong_output', { from: 'body', body: {} })).toBe('{"n":1.5}');
+    expect(await unchecked.prepare('wrong_output', { from: 'body', body: {} }).run()).toBe('{"n":1.5}');
+  });
+
+  it('holds a bounded number of rows a statement', async () => {
+    const queries = new NamedQueries({ app, db: sample.db, maxRows: 2 });
+    const run = async (name: string): Promise<unknown> =>
+      queries
+        .prepare(name, { from: 'body', body: {} })
+        .run()
+        .catch((error: Error) => error.message);
+    expect(await run('shapes')).toContain('gave more than 2 rows');
+    expect(await run('twice')).toBe('{"before":3,"after":3}');
   });
 
   it('leaves no connection behind', async () => {
@@ -359,6 +370,6 @@ describe('a handler', () => {
         call('GET', `/queries/probe?mode=${['', 'throws', 'other_table', 'nested'][n % 4]}`),
       ),
     );
-    expect(free()).toBe(true);
+    await expect.poll(free).toBe(true);
   });
 });
