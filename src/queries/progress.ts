@@ -3,6 +3,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import type { Clock } from '../platform/clock.js';
 import type { Database } from '../platform/postgres/database.js';
 import { progressLog, type Wakeups } from '../platform/wakeups.js';
+import { selectProgress } from './statements.js';
 
 /** What is known of one projection over one event log. */
 export class Track {
@@ -44,28 +45,6 @@ export class Track {
   freshSince(shard: number, since: number): boolean {
     return this.#askedAt >= since && (this.#shards.get(shard)?.seenAt ?? Number.NEGATIVE_INFINITY) >= since;
   }
-}
-
-/**
- * Epochs and checkpoints of all shards that the given projections follow: one statement, index probes only, no locks.
- * Columns: projection, version, source, shard, epoch, checkpoint (0 where there is none).
- */
-async function readProgress(
-  db: Database,
-  tracks: readonly Track[],
-): Promise<[string, number, string, number, string, number][]> {
-  return db.query(
-    `SELECT w.projection, w.version, w.source, s.shard, s.epoch, coalesce(c.seq, 0)
-     FROM unnest($1::text[], $2::int[], $3::text[]) AS w (projection, version, source)
-     JOIN ${db.table('shards')} s ON s.log = w.source
-     LEFT JOIN ${db.table('checkpoints')} c
-       ON c.projection = w.projection AND c.version = w.version AND c.source = w.source AND c.shard = s.shard`,
-    [
-      tracks.map(({ projection }) => projection.name),
-      tracks.map(({ projection }) => projection.version),
-      tracks.map(({ source }) => source),
-    ],
-  );
 }
 
 export interface ProgressOptions {
@@ -112,7 +91,12 @@ export class Progress {
   /** Asks Postgres about the given tracks in one statement. */
   async ask(tracks: readonly Track[]): Promise<void> {
     const at = this.#options.clock.monotonic();
-    const rows = await readProgress(this.#options.db, tracks);
+    const { db } = this.#options;
+    const rows = await db.query<[string, number, string, number, string, number]>(selectProgress(db), [
+      tracks.map(({ projection }) => projection.name),
+      tracks.map(({ projection }) => projection.version),
+      tracks.map(({ source }) => source),
+    ]);
     for (const [projection, version, source, shard, epoch, seq] of rows) {
       this.#tracks.get(progressLog(projection, version, source))?.asked(epoch, shard, seq, at);
     }

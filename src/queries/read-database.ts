@@ -16,6 +16,7 @@ import {
 import pg from 'pg';
 import type { Database } from '../platform/postgres/database.js';
 import { TidemarkError } from '../platform/errors.js';
+import { beginRead, END_READ } from './statements.js';
 
 /** Values as the JSON of an answer has them: bigint and numeric as numbers, json parsed. */
 const PARSERS = new Map<number, (text: string) => unknown>([
@@ -85,9 +86,7 @@ class ReadTransaction implements DatabaseConnection {
     // A connection that breaks between two statements would end the process without a listener.
     client.on('error', this.#onError);
     try {
-      await client.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${this.#timeoutMs}`,
-      );
+      await client.query(beginRead(this.#timeoutMs));
       return client;
     } catch (error) {
       client.removeListener('error', this.#onError);
@@ -106,8 +105,7 @@ class ReadTransaction implements DatabaseConnection {
       async (client) => {
         if (!cut && !this.#broken) {
           await this.#last;
-          // Nothing was written, so that ROLLBACK and COMMIT are the same, and ROLLBACK also ends a failed transaction.
-          await client.query('ROLLBACK').catch((error: Error) => (this.#broken = error));
+          await client.query(END_READ).catch((error: Error) => (this.#broken = error));
         }
         client.removeListener('error', this.#onError);
         client.release(cut || this.#broken !== undefined);

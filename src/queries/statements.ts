@@ -1,6 +1,6 @@
 /**
- * The SQL of views. All of it only reads, takes no row locks, and is never a named statement: read-model tables grow from
- * nothing, and a plan made on an empty table would be kept.
+ * The SQL of this room. All of it only reads, takes no row locks, and is never a named statement: read-model tables grow
+ * from nothing, and a plan made on an empty table would be kept.
  */
 import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
@@ -110,3 +110,22 @@ export function listStatement(
     values: values.list,
   };
 }
+
+/**
+ * Epochs of event logs, and how far projections have come in them: index probes only.
+ * $1 projections, $2 versions, $3 sources (a row of the three each).
+ * Columns: projection, version, source, shard, epoch, checkpoint (0 where there is none).
+ */
+export const selectProgress = (db: Tables): string =>
+  `SELECT w.projection, w.version, w.source, s.shard, s.epoch, coalesce(c.seq, 0)
+   FROM unnest($1::text[], $2::int[], $3::text[]) AS w (projection, version, source)
+   JOIN ${db.table('shards')} s ON s.log = w.source
+   LEFT JOIN ${db.table('checkpoints')} c
+     ON c.projection = w.projection AND c.version = w.version AND c.source = w.source AND c.shard = s.shard`;
+
+/** Begins a named query: all its statements see one snapshot and can write nothing. One round trip for both. */
+export const beginRead = (timeoutMs: number): string =>
+  `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`;
+
+/** Ends it. Nothing was written, so that ROLLBACK and COMMIT are the same, and ROLLBACK also ends one that failed. */
+export const END_READ = 'ROLLBACK';

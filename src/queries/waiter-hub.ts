@@ -124,7 +124,7 @@ export class WaiterHub {
     this.#stopped = true;
     this.#progress.stop();
     clearTimeout(this.#timer);
-    for (const waiter of [...this.#waiters]) waiter.settle(stopping());
+    for (const waiter of this.#waiters) waiter.settle(stopping());
   }
 
   #needsOf(projections: readonly AnyProjection[], tokens: readonly TokenPayload[]): Need[] {
@@ -179,7 +179,7 @@ export class WaiterHub {
   }
 
   #advanced(track: Track, shard: number): void {
-    for (const waiter of [...(this.#byShard.get(track)?.get(shard) ?? [])]) {
+    for (const waiter of this.#byShard.get(track)?.get(shard) ?? []) {
       if (this.#hasAll(waiter.needs)) waiter.settle();
     }
   }
@@ -216,7 +216,7 @@ export class WaiterHub {
       this.#options.logger.warn({ err: error }, 'could not read the progress of projections');
     }
     this.#polling = false;
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of this.#waiters) {
       if (waiter.firstPoll <= poll) this.#judge(waiter, failed);
     }
     // Whoever came while this poll ran has not been looked up yet.
