@@ -6,13 +6,18 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Makes `start` and `stop` safe to call twice and in any order; `stop` waits for a start under way. */
+/**
+ * Makes `start` and `stop` safe to call twice and in any order; `stop` waits for a start under way. What was stopped
+ * before it was started does not start any more (nobody would stop it): `start` rejects then.
+ */
 export function service(name: string, run: { start(): Promise<void>; stop(): Promise<void> }): Service {
   let starting: Promise<void> | undefined;
   let stopping: Promise<void> | undefined;
   return {
     name,
     start() {
+      if (!starting && stopping)
+        return Promise.reject(new Error(`${name} was stopped before it was started`));
       starting ??= run.start();
       return starting;
     },

@@ -15,9 +15,21 @@ export interface Announcer {
 export const progressLog = (projection: string, version: number, source: string): string =>
   `progress/${projection}.v${version}/${source}`;
 
+/** A listener that throws is a defect: it ends the process, unless whoever composes it knows better. */
+const rethrow = (error: unknown): void =>
+  queueMicrotask(() => {
+    throw error;
+  });
+
 export class Wakeups implements Announcer {
+  readonly #onError: (error: unknown) => void;
   readonly #listeners = new Map<string, Set<WakeListener>>();
   readonly #pending = new Map<string, Map<number, number>>();
+
+  /** @param onError gets what a listener throws; the other listeners get their hints all the same */
+  constructor(onError: (error: unknown) => void = rethrow) {
+    this.#onError = onError;
+  }
 
   /** Calls `listener` after each hint for `log`; returns what ends it. */
   on(log: string, listener: WakeListener): () => void {
@@ -48,9 +60,21 @@ export class Wakeups implements Announcer {
     const pending = [...this.#pending];
     this.#pending.clear();
     for (const [log, shards] of pending) {
-      for (const listener of [...(this.#listeners.get(log) ?? [])]) {
-        for (const [shard, seq] of shards) listener(shard, seq);
+      const listeners = this.#listeners.get(log) ?? new Set();
+      for (const listener of [...listeners]) {
+        for (const [shard, seq] of shards) {
+          // One that another listener of this turn has ended is not called any more.
+          if (listeners.has(listener)) this.#call(listener, shard, seq);
+        }
       }
+    }
+  }
+
+  #call(listener: WakeListener, shard: number, seq: number): void {
+    try {
+      listener(shard, seq);
+    } catch (error) {
+      this.#onError(error);
     }
   }
 }
