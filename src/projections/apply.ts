@@ -105,7 +105,3 @@ export function createApply(db: Database, projection: AnyProjection): string {
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $tidemark$${applyBody(db, projection)}$tidemark$`;
 }
-
-/** One batch: the whole transaction, in the order of `createApply`. */
-export const callApply = (db: Database, projection: AnyProjection): string =>
-  `SELECT heads FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;

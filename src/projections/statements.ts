@@ -59,3 +59,19 @@ export function selectSnapshot(db: Tables, projection: AnyProjection, where: str
     FROM page p, total t WHERE t.n <= $1::int AND t.bytes <= $2::bigint
     ORDER BY ${columns.findIndex(({ field }) => field.name === projection.key) + 5} NULLS FIRST`;
 }
+
+/**
+ * Rows by key with their revision. Locks: none; who folds from them proves it under the locks (apply.ts).
+ * Not a named statement: first planned on an empty table, it would keep that plan. $1 keys.
+ */
+export const selectRows = (db: Tables, projection: AnyProjection): string =>
+  `SELECT ${columnList(projection)}, _rev FROM ${db.table(readModelTable(projection))}
+   WHERE ${quoteIdent(projection.key)} = ANY ($1::text[])`;
+
+/**
+ * Where the workers of a projection version begin: its checkpoints and the epoch of its change log. Locks: none.
+ * $1 name, $2 version, $3 change log.
+ */
+export const selectBeginnings = (db: Tables): string =>
+  `SELECT c.source, c.shard, c.seq, (SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $3)
+   FROM ${db.table('checkpoints')} c WHERE c.projection = $1 AND c.version = $2::int`;

@@ -35,7 +35,10 @@ export interface RowsSnapshot {
   readonly tooMany: boolean;
 }
 
-/** Moves: catching_up ⇄ live; either → halted | needs_newer_code; those → catching_up when the shard is opened again. */
+/**
+ * `live`: all that was there a few seconds ago is in. `halted` and `needs_newer_code` are what this process’s own worker
+ * has come to; a process without one tells how far the projection is.
+ * Moves: catching_up ⇄ live; either → halted | needs_newer_code; those → catching_up when the shard is opened again. */
 export type ProjectionState = 'catching_up' | 'live' | 'halted' | 'needs_newer_code';
 
 export interface ProjectionStatus {
@@ -44,6 +47,8 @@ export interface ProjectionStatus {
   readonly state: ProjectionState;
   /** Events behind the heads, over all shards. Never clamped. */
   readonly lag: number;
+  /** For how long the oldest event that is not in has been there, in ms, to about a second; 0 when all is in. */
+  readonly behindMs?: number;
   /** Why it is halted: error, stream, seq. */
   readonly reason?: string;
 }

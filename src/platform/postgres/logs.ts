@@ -67,3 +67,9 @@ export async function readHeads(
   );
   return rows.map(([log, shard, epoch, low, head]) => ({ log, shard, epoch, low, head }));
 }
+
+/** Sorts in place by `byteOrder`; fast where no text has a character beyond U+D7FF. */
+export function sortByBytes(texts: string[]): string[] {
+  // Code units sort as code points do, but for surrogates and what stands above them.
+  return texts.some((text) => /[\ud800-\uffff]/.test(text)) ? texts.sort(byteOrder) : texts.sort();
+}

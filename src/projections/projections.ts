@@ -1,0 +1,86 @@
+/** All projections of an application in one process: their projectors, and how they are. */
+import type { Feed } from '../broker/ports.js';
+import type { AnyApp } from '../domain/app.js';
+import type { StoredEvent } from '../domain/events.js';
+import { service, type Service } from '../platform/lifecycle.js';
+import type { Logger } from '../platform/logger.js';
+import type { Database } from '../platform/postgres/database.js';
+import type { Leases } from '../platform/postgres/leases.js';
+import type { Announcer } from '../platform/wakeups.js';
+import type { ProgressTracker } from './progress-tracker.js';
+import { Projector, type ProjectorObserver, type ProjectorOptions } from './projector.js';
+import type { ProjectionStatus } from './types.js';
+
+export interface ProjectionsOptions {
+  readonly app: AnyApp;
+  /** The projector role's pool: about two connections per projection, at least three. */
+  readonly db: Database;
+  readonly feed: Feed<StoredEvent>;
+  readonly leases: Pick<Leases, 'join'>;
+  readonly announcer: Announcer;
+  readonly logger: Logger;
+  readonly observer?: ProjectorObserver;
+  readonly tuning?: Pick<ProjectorOptions, 'maxBatch' | 'lanes' | 'newerRetryMs'>;
+}
+
+/** All projectors of the process: one that halts takes none of the others down. */
+export class Projections implements Service {
+  readonly name = 'projections';
+  readonly #projectors: ReadonlyMap<string, Projector>;
+  readonly #life: Service;
+
+  constructor(options: ProjectionsOptions) {
+    const { app, tuning, ...shared } = options;
+    this.#projectors = new Map(
+      app.projections.map((projection) => [
+        projection.name,
+        new Projector({ ...shared, ...tuning, projection, shards: app.shards }),
+      ]),
+    );
+    const all = [...this.#projectors.values()];
+    this.#life = service(this.name, {
+      start: async () => {
+        await Promise.all(all.map((one) => one.start()));
+      },
+      stop: async () => {
+        await Promise.all(all.map((one) => one.stop()));
+      },
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#life.start();
+  }
+
+  /** Resolves when no batch is under way. */
+  stop(): Promise<void> {
+    return this.#life.stop();
+  }
+
+  /** The projector of a projection, to ask for its worker's state. */
+  projector(name: string): Projector | undefined {
+    return this.#projectors.get(name);
+  }
+}
+
+/** Behind by less than this, a projection is live. */
+const LIVE_WITHIN_MS = 3_000;
+
+/**
+ * How every projection of an application is, as this process knows it.
+ * @param projections those of this process, when it has the projector role
+ */
+export function projectionStatuses(
+  app: AnyApp,
+  tracker: Pick<ProgressTracker, 'behind'>,
+  projections?: Pick<Projections, 'projector'>,
+): ProjectionStatus[] {
+  return app.projections.map(({ name, version }) => {
+    const behind = tracker.behind(name);
+    const worker = projections?.projector(name)?.state ?? { state: 'working' as const };
+    const followed = behind !== undefined && behind.behindMs < LIVE_WITHIN_MS ? 'live' : 'catching_up';
+    const state = worker.state === 'working' ? followed : worker.state;
+    const { lag = 0, behindMs = 0 } = behind ?? {};
+    return { name, version, state, lag, behindMs, ...('reason' in worker && { reason: worker.reason }) };
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * Rows as a worker knows them: from its last batches, else from the table. A row that is known here may only be used by
+ * one who then proves that nobody else wrote in between (apply.ts); who cannot prove it forgets all.
+ */
+import { LRUCache } from 'lru-cache';
+import type { AnyProjection, RowValue } from '../domain/projection.js';
+import type { Database } from '../platform/postgres/database.js';
+import { textArray } from '../platform/postgres/arrays.js';
+import { rowFromColumns, rowJsonFromColumns } from './columns.js';
+import { selectRows } from './statements.js';
+
+export interface KnownRow {
+  /** 0: there is none. */
+  readonly rev: number;
+  readonly row: RowValue | null;
+  readonly json: string | null;
+}
+
+export const NO_ROW: KnownRow = Object.freeze({ rev: 0, row: null, json: null });
+
+export class Rows {
+  readonly #db: Database;
+  readonly #projection: AnyProjection;
+  readonly #known: LRUCache<string, KnownRow>;
+
+  /** @param maxChars JSON text of the rows kept at the most, in characters */
+  constructor(db: Database, projection: AnyProjection, maxChars: number) {
+    this.#db = db;
+    this.#projection = projection;
+    this.#known = new LRUCache({
+      maxSize: maxChars,
+      sizeCalculation: ({ json }, key) => (json?.length ?? 0) + key.length + 64,
+    });
+  }
+
+  /** The rows of some keys; those that are not known are read in one query. */
+  async load(keys: Iterable<string>): Promise<Map<string, KnownRow>> {
+    const found = new Map<string, KnownRow>();
+    const missing: string[] = [];
+    for (const key of keys) {
+      const known = this.#known.get(key);
+      if (known) found.set(key, known);
+      else missing.push(key);
+    }
+    if (missing.length === 0) return found;
+    const keyAt = this.#projection.fields.findIndex(({ name }) => name === this.#projection.key);
+    const rows = await this.#db.query(selectRows(this.#db, this.#projection), [textArray(missing)]);
+    for (const values of rows) {
+      found.set(String(values[keyAt]), {
+        rev: Number(values[this.#projection.fields.length]),
+        row: rowFromColumns(this.#projection, values),
+        json: rowJsonFromColumns(this.#projection, values),
+      });
+    }
+    for (const key of missing) if (!found.has(key)) found.set(key, NO_ROW);
+    return found;
+  }
+
+  keep(key: string, row: KnownRow): void {
+    this.#known.set(key, row);
+  }
+
+  clear(): void {
+    this.#known.clear();
+  }
+}

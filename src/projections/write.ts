@@ -1,0 +1,180 @@
+/** Writes what a batch changed: builds the one call of apply.ts, and says what its errors mean. */
+import type { AnyProjection } from '../domain/projection.js';
+import { int4Array, int8Array, jsonArray, textArray } from '../platform/postgres/arrays.js';
+import type { Database } from '../platform/postgres/database.js';
+import type { Lease } from '../platform/postgres/leases.js';
+import { sortByBytes } from '../platform/postgres/logs.js';
+import { shardOf } from '../platform/murmur2.js';
+import { isRetryable, sqlState } from '../platform/postgres/sqlstate.js';
+import { jittered } from '../platform/pause.js';
+import { APPLY_ERRORS } from './apply.js';
+import type { Touched } from './fold.js';
+import { applyFunction } from './names.js';
+import type { KnownRow } from './rows.js';
+import type { ChannelValue } from './types.js';
+
+/** What must still hold when a batch is written. */
+export interface Fence {
+  /** Epoch of the change log. */
+  readonly epoch: string;
+  /** Of a projection over many streams: the writer's lease. */
+  readonly lease: Lease | undefined;
+}
+
+/** A checkpoint moves from where its worker left it. */
+export interface Progress {
+  readonly source: string;
+  readonly shard: number;
+  readonly from: number;
+  readonly til: number;
+}
+
+/** A row that is to be written. */
+export interface Change {
+  readonly key: string;
+  readonly before: KnownRow;
+  readonly after: Omit<KnownRow, 'rev'>;
+}
+
+export type ConflictKind = keyof typeof APPLY_ERRORS;
+
+/** Somebody else was there: nothing was written, and what this worker knows is old. */
+export class WriteConflict extends Error {
+  override readonly name = 'WriteConflict';
+  readonly kind: ConflictKind;
+
+  constructor(kind: ConflictKind, cause: unknown) {
+    super(`another worker was there (${kind})`, { cause });
+    this.kind = kind;
+  }
+}
+
+const RETRIES = 5;
+const UNIQUE_VIOLATION = '23505';
+
+/** One batch: the whole transaction, arguments as of `createApply`. A named statement: its plan is a call and no more. */
+const callApply = (db: Database, projection: AnyProjection): string =>
+  `SELECT heads FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
+
+function conflictOf(error: unknown): WriteConflict | undefined {
+  const state = sqlState(error);
+  if (state === UNIQUE_VIOLATION) return new WriteConflict('row', error);
+  for (const kind of ['checkpoint', 'fenced', 'row', 'epoch'] as const) {
+    if (state === APPLY_ERRORS[kind]) return new WriteConflict(kind, error);
+  }
+  return undefined;
+}
+
+/** Rows that are not as they were. */
+export function changesOf(
+  touched: ReadonlyMap<string, Touched>,
+  toJson: (row: NonNullable<Touched['row']>) => string,
+): Change[] {
+  const changes: Change[] = [];
+  for (const [key, { before, row }] of touched) {
+    const json = row === null ? null : toJson(row);
+    if (json !== before.json) changes.push({ key, before, after: { row, json } });
+  }
+  return changes;
+}
+
+function channelsBefore(projection: AnyProjection, { before }: Change): string | undefined {
+  if (before.row === null) return undefined;
+  const values: Record<string, ChannelValue> = {};
+  for (const name of new Set(projection.channels.flat())) {
+    const value = before.row[name];
+    values[name] =
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
+  }
+  return JSON.stringify(values);
+}
+
+/** The changes in lock order, and where in the change log each will stand. */
+function place(
+  changes: readonly Change[],
+  shards: number,
+): { ordered: Change[]; into: number[]; at: number[]; off: number[]; counts: number[] } {
+  const byKey = new Map(changes.map((change) => [change.key, change]));
+  const ordered = sortByBytes([...byKey.keys()]).flatMap((key) => byKey.get(key) ?? []);
+  const shard = ordered.map(({ key }) => shardOf(key, shards));
+  const into = [...new Set(shard)].sort((a, b) => a - b);
+  const index = new Map(into.map((one, n) => [one, n]));
+  const counts = into.map(() => 0);
+  const at: number[] = [];
+  const off: number[] = [];
+  for (const one of shard) {
+    const n = index.get(one) ?? 0;
+    counts[n] = (counts[n] ?? 0) + 1;
+    at.push(n + 1);
+    off.push(counts[n] ?? 0);
+  }
+  return { ordered, into, at, off, counts };
+}
+
+export interface Written {
+  readonly rows: readonly { readonly key: string; readonly row: KnownRow }[];
+  /** New heads of the change shards that were touched. */
+  readonly heads: readonly { readonly shard: number; readonly seq: number }[];
+}
+
+/**
+ * Moves the checkpoints and writes the changes, all or nothing.
+ * @param shards count of the change log's shards
+ * @throws WriteConflict; what Postgres refuses (`isRefused`) and connection errors as they come
+ */
+export async function writeBatch(
+  db: Database,
+  projection: AnyProjection,
+  fence: Fence,
+  progress: readonly Progress[],
+  changes: readonly Change[],
+  shards: number,
+): Promise<Written> {
+  const { ordered, into, at, off, counts } = place(changes, shards);
+  const gone = ordered.filter(({ after }) => after.json === null).map(({ key }) => key);
+  const values = [
+    fence.epoch,
+    progress.map(({ source }) => source),
+    progress.map(({ shard }) => shard),
+    progress.map(({ from }) => from),
+    progress.map(({ til }) => til),
+    fence.lease?.scope ?? null,
+    fence.lease?.holder ?? null,
+    fence.lease?.term ?? null,
+    int4Array(into),
+    textArray(ordered.map(({ key }) => key)),
+    int8Array(ordered.map(({ before }) => before.rev)),
+    int4Array(at),
+    int4Array(off),
+    jsonArray(ordered.map((change) => channelsBefore(projection, change))),
+    jsonArray(ordered.map(({ after }) => after.json ?? undefined)),
+    ordered.filter(({ before }) => before.rev > 0).length,
+    textArray(gone),
+  ];
+  const heads = await call(db, projection, values);
+  const rows = ordered.map(({ key, after }, n) => ({
+    key,
+    row: { ...after, rev: after.json === null ? 0 : (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0) },
+  }));
+  return { rows, heads: into.map((shard, n) => ({ shard, seq: (heads[n] ?? 0) + (counts[n] ?? 0) })) };
+}
+
+async function call(
+  db: Database,
+  projection: AnyProjection,
+  values: readonly unknown[],
+): Promise<readonly number[]> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const [row] = await db.query<[readonly (number | string)[] | null]>(
+        callApply(db, projection),
+        values,
+        applyFunction(projection),
+      );
+      return (row?.[0] ?? []).map(Number);
+    } catch (error) {
+      if (attempt >= RETRIES || !isRetryable(error)) throw conflictOf(error) ?? error;
+      await new Promise((resolve) => setTimeout(resolve, jittered(10 * 2 ** attempt)));
+    }
+  }
+}
