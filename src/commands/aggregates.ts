@@ -29,23 +29,31 @@ export class Aggregates {
     this.#deps = deps;
   }
 
-  /**
-   * The state to decide on. It may be stale: what is decided on it is confirmed by the append.
-   * @param options.presumeNew the caller says that the stream is not there: do not read it, the append will tell
-   * @throws DomainError, whatever `evolve` throws, what the store throws
-   */
-  async current(
-    aggregate: AnyAggregate,
-    streamId: string,
-    options: { readonly presumeNew?: boolean } = {},
-  ): Promise<CachedState> {
+  /** The state that is in the cache. It may be stale: what is decided on it is confirmed by the append. */
+  cached(aggregate: AnyAggregate, streamId: string): CachedState | undefined {
     const cached = this.#deps.cache.get(streamKey(aggregate.name, streamId));
-    if (cached) {
-      this.#deps.observer.loaded?.({ aggregate: aggregate.name, from: 'cache', events: 0 });
-      return cached;
-    }
-    if (options.presumeNew) return measuredState(aggregate.initial, 0, 0);
-    return this.#load(aggregate, streamId);
+    if (cached) this.#deps.observer.loaded?.({ aggregate: aggregate.name, from: 'cache', events: 0 });
+    return cached;
+  }
+
+  /** The state of a stream that is taken not to be there, unread; the append will tell. */
+  presumedNew(aggregate: AnyAggregate): CachedState {
+    return measuredState(aggregate.initial, 0, 0);
+  }
+
+  /**
+   * The state as Postgres has it. Reads a first page; only a stream that is longer is asked for its snapshot.
+   * @throws TidemarkError `database_unavailable`; DomainError; whatever `evolve` throws
+   */
+  async loaded(aggregate: AnyAggregate, streamId: string): Promise<CachedState> {
+    const { store, snapshotEvery } = this.#deps;
+    const start = { category: aggregate.name, streamId, from: 1, limit: snapshotEvery };
+    const page = await fromStore(store.readStream(start));
+    const isShort = page.length < snapshotEvery;
+    const snapshot = isShort ? undefined : await loadSnapshot(store, aggregate, streamId);
+    const head = snapshot ?? foldPage(aggregate, emptyState(aggregate), page);
+    const folded = isShort ? head : await foldStream(store, aggregate, streamId, head);
+    return this.#keepFolded(aggregate, streamId, folded, snapshot?.version ?? 0);
   }
 
   /** The state after what others wrote since `stale`; only what is missing is read. */
@@ -57,7 +65,7 @@ export class Aggregates {
   ): Promise<CachedState> {
     this.forget(aggregate, streamId);
     // A stream that is shorter than it was: the database was restored.
-    if (actual < stale.version || stale.version === 0) return this.#load(aggregate, streamId);
+    if (actual < stale.version || stale.version === 0) return this.loaded(aggregate, streamId);
     const from = { state: stale.state, version: stale.version, folded: 0 };
     const folded = await foldStream(this.#deps.store, aggregate, streamId, from);
     return this.#keepFolded(aggregate, streamId, folded, stale.snapshotVersion);
@@ -80,18 +88,6 @@ export class Aggregates {
 
   forget(aggregate: AnyAggregate, streamId: string): void {
     this.#deps.cache.drop(streamKey(aggregate.name, streamId));
-  }
-
-  /** A first page; only a stream that is longer is asked for its snapshot. */
-  async #load(aggregate: AnyAggregate, streamId: string): Promise<CachedState> {
-    const { store, snapshotEvery } = this.#deps;
-    const start = { category: aggregate.name, streamId, from: 1, limit: snapshotEvery };
-    const page = await fromStore(store.readStream(start));
-    const isShort = page.length < snapshotEvery;
-    const snapshot = isShort ? undefined : await loadSnapshot(store, aggregate, streamId);
-    const head = snapshot ?? foldPage(aggregate, emptyState(aggregate), page);
-    const folded = isShort ? head : await foldStream(store, aggregate, streamId, head);
-    return this.#keepFolded(aggregate, streamId, folded, snapshot?.version ?? 0);
   }
 
   #keepFolded(

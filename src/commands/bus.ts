@@ -19,6 +19,7 @@ import { Aggregates } from './aggregates.js';
 import { asFailure } from './failures.js';
 import { aggregateOf, checkStreamId, commandOf } from './lookup.js';
 import { commandOptions, type CommandOptions, type CommandSettings } from './options.js';
+import { NewStreamGuess } from './new-stream-guess.js';
 import type { CommandBusStats, CommandObserver, CommandOutcome } from './observer.js';
 import { idempotencyScope, requestHash } from './request-hash.js';
 import { SnapshotWriter } from './snapshots.js';
@@ -101,7 +102,7 @@ export class CommandBus implements Service {
       snapshotEvery,
       observer,
     });
-    this.#turn = { store, aggregates, options: this.#options, observer };
+    this.#turn = { store, aggregates, guess: new NewStreamGuess(), options: this.#options, observer };
     this.#lifecycle = service(this.name, {
       start: async () => {
         this.#open = true;

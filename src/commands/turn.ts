@@ -12,6 +12,7 @@ import type { CachedState } from './aggregate-cache.js';
 import type { Aggregates } from './aggregates.js';
 import { decideOn, refuse, type DecidableCommand, type Verdict } from './deciding.js';
 import { asFailure, preconditionFailed, refusedByStore, streamConflict } from './failures.js';
+import type { NewStreamGuess } from './new-stream-guess.js';
 import type { CommandObserver } from './observer.js';
 import type { CommandOptions } from './options.js';
 
@@ -25,6 +26,7 @@ export interface TurnCommand extends DecidableCommand {
 export interface TurnDeps {
   readonly store: EventStore;
   readonly aggregates: Aggregates;
+  readonly guess: NewStreamGuess;
   readonly options: CommandOptions;
   readonly observer: CommandObserver;
 }
@@ -51,9 +53,7 @@ export async function takeTurn(
 ): Promise<TurnResult> {
   const contextOf = onceContext(deps, command);
   const { maxAttempts } = deps.options;
-  let state = await stateOrReplay(deps, command, () =>
-    deps.aggregates.current(command.aggregate, command.streamId, { presumeNew: command.ifNoneMatch }),
-  );
+  let state = await begin(deps, command, progress, contextOf);
   for (;;) {
     if ('kind' in state) return state;
     progress.attempts++;
@@ -74,6 +74,46 @@ export async function takeTurn(
       deps.aggregates.caughtUp(command.aggregate, command.streamId, on, outcome.actual),
     );
   }
+}
+
+/** The state to decide on; or the answer, where it takes none: a stream that is begun, a repeat. */
+async function begin(
+  deps: TurnDeps,
+  command: TurnCommand,
+  progress: TurnProgress,
+  contextOf: () => Promise<unknown>,
+): Promise<CachedState | TurnResult> {
+  const { aggregates, guess } = deps;
+  const { aggregate, streamId } = command;
+  const cached = aggregates.cached(aggregate, streamId);
+  if (cached) return cached;
+  // The caller says that the stream is not there. If it is, the append tells at which version.
+  if (command.ifNoneMatch) return aggregates.presumedNew(aggregate);
+  if (preconditionHolds(command, 0) && guess.isNew(aggregate, command.command)) {
+    const begun = await asNewStream(deps, command, contextOf);
+    if (begun) {
+      progress.attempts++;
+      return begun;
+    }
+  }
+  const state = await stateOrReplay(deps, command, () => aggregates.loaded(aggregate, streamId));
+  if (!('kind' in state)) guess.learn(aggregate, command.command, state.version === 0);
+  return state;
+}
+
+/** Decides on the empty state, unread. Anything but events that were written says that the stream must be read. */
+async function asNewStream(
+  deps: TurnDeps,
+  command: TurnCommand,
+  contextOf: () => Promise<unknown>,
+): Promise<TurnResult | undefined> {
+  const on = deps.aggregates.presumedNew(command.aggregate);
+  const verdict = await decided(deps, command, on, contextOf);
+  if (verdict.kind === 'refused' || verdict.events.length === 0) return undefined;
+  const outcome = await append(deps, command, on, verdict);
+  if (outcome.kind === 'conflict') return undefined;
+  if (outcome.kind === 'appended') deps.guess.learn(command.aggregate, command.command, true);
+  return settle(deps, command, on, verdict, outcome);
 }
 
 function preconditionHolds({ ifMatch, ifNoneMatch }: TurnCommand, version: number): boolean {

@@ -66,6 +66,33 @@ describe('a stale cache', () => {
   const cancelled = (by: CommandProcess) => cancel(by, 'conditional');
 });
 
+describe('a stream that is guessed to be new', () => {
+  it('is not read, and is decided again where the guess was wrong', async () => {
+    const app = ledgerApp();
+    const setup = await startCommands(pg.url, app);
+    const add = (streamId: string, more: object = {}) => ({
+      aggregate: 'ledger',
+      streamId,
+      command: 'add',
+      payload: { by: 1 },
+      ...more,
+    });
+    const known = await setup.run(add('g-there', { idempotencyKey: 'k-there' }));
+    await setup.run({ ...add('g-there'), command: 'close', payload: {} });
+    await setup.stop();
+
+    const by = await startCommands(pg.url, app);
+    for (const id of ['g-1', 'g-2', 'g-3']) expect(await by.run(add(id))).toMatchObject({ version: 1 });
+    expect(by.loads).toHaveLength(1);
+    expect(await by.run(add('g-there', { idempotencyKey: 'k-there' }))).toEqual(known);
+    expect(await codeOf(by.run(add('g-there')))).toBe('ledger_closed');
+    expect(await codeOf(by.run(add('g-there', { ifMatch: 1 })))).toBe('precondition_failed');
+    expect(by.loads.filter(({ from }) => from === 'store')).toHaveLength(2);
+    expect(by.conflicts()).toBe(0);
+    await by.stop();
+  });
+});
+
 describe('conflicts', () => {
   it('two processes that write one stream lose and double nothing', async () => {
     const runs = [one, two].flatMap((by) =>
