@@ -32,7 +32,7 @@ export interface ReadTable {
 }
 
 /** A handler asked for something that its query does not read. A fault of the definition, for the log. */
-export class UnreadableError extends Error {
+class UnreadableError extends Error {
   override readonly name = 'UnreadableError';
 }
 

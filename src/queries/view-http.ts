@@ -25,7 +25,7 @@ function checkRowParameters(parameters: Parameters): void {
  * Whether `If-None-Match` names the tag: a list of tags, compared weakly, or `*`.
  * Source: RFC 9110, section 13.1.2.
  */
-export function matchesTag(header: string | undefined, etag: string): boolean {
+function matchesTag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   if (header.trim() === '*') return true;
   return [...header.matchAll(/(?:W\/)?("[^"]*")/g)].some(([, tag]) => tag === etag);

@@ -34,6 +34,22 @@ async function page(query: Query): Promise<{ items: SampleRow[]; next: string | 
   return JSON.parse(json);
 }
 
+/** Rows of all pages of a query; `between` is called after each page. */
+async function allPages(query: Query, between?: (step: number) => Promise<void>): Promise<SampleRow[]> {
+  const limit = Number(query['limit']);
+  const seen: SampleRow[] = [];
+  let next: string | null | undefined;
+  for (let step = 0; next !== null; step++) {
+    const got = await page(next === undefined ? query : { ...query, page: next });
+    expect(got.items.length).toBeLessThanOrEqual(limit);
+    expect(got.next === null || got.items.length > 0).toBe(true);
+    seen.push(...got.items);
+    next = got.next;
+    await between?.(step);
+  }
+  return seen;
+}
+
 interface Order {
   readonly field: Sortable;
   readonly descending: boolean;
@@ -172,20 +188,13 @@ describe('pages', () => {
           await sample.put(stay);
           const present = new Set<string>();
           const query = { ...sortText(order), limit: '3' };
-          const seen: SampleRow[] = [];
-          let step = 0;
-          for (let next: string | null | undefined; next !== null; step++) {
-            const got = await page(next === undefined ? query : { ...query, page: next });
-            seen.push(...got.items);
-            next = got.next;
+          const seen = await allPages(query, async (step) => {
             const other = others[(choices[step % choices.length] ?? 0) % Math.max(1, others.length)];
-            if (!other) continue;
-            if (present.delete(other.id)) await sample.remove([other.id]);
-            else {
-              present.add(other.id);
-              await sample.put([other]);
-            }
-          }
+            if (!other) return;
+            if (present.delete(other.id)) return sample.remove([other.id]);
+            present.add(other.id);
+            await sample.put([other]);
+          });
           const kept = new Set(stay.map(({ id }) => id));
           expect(seen.filter(({ id }) => kept.has(id))).toEqual(sorted(stay, order));
         },
@@ -202,12 +211,7 @@ describe('pages', () => {
     const first = await page({ limit: '40' });
     expect(first.items.length).toBeGreaterThan(1);
     expect(first.items.length).toBeLessThan(40);
-    const seen = [...first.items];
-    for (let { next } = first; next !== null;) {
-      const got = await page({ limit: '40', page: next });
-      seen.push(...got.items);
-      next = got.next;
-    }
+    const seen = await allPages({ limit: '40' });
     expect(seen.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
   });
 });
