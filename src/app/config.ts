@@ -11,6 +11,8 @@ export type Role = (typeof ROLES)[number];
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+const SOCKET_ENGINES = ['auto', 'uws', 'ws'] as const;
+
 /** A variable is text; `read` makes its value, or undefined where the text is wrong. */
 function variable<T>(expected: string, description: string, read: (text: string) => T | undefined) {
   return z
@@ -128,6 +130,11 @@ const Environment = z.object({
     1,
     16,
   ).default(1),
+  TIDEMARK_SOCKET_ENGINE: variable(
+    `one of ${SOCKET_ENGINES.join(', ')}`,
+    'Engine of the realtime socket; auto takes uWebSockets.js where it loads, and ws elsewhere.',
+    (text) => oneOf(SOCKET_ENGINES, text),
+  ).default('auto'),
   TIDEMARK_STOP_TIMEOUT_MS: integer(
     'milliseconds from 100 to 600000',
     'Milliseconds that a stop may take before what still runs is cut off.',
@@ -160,6 +167,7 @@ export interface Config {
   readonly poolSize: number;
   /** Append calls in flight at the most. */
   readonly appendLanes: number;
+  readonly socketEngine: (typeof SOCKET_ENGINES)[number];
   /** Milliseconds. */
   readonly stopTimeoutMs: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -216,6 +224,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     trustProxy: values.TIDEMARK_TRUST_PROXY,
     poolSize: values.TIDEMARK_POOL_SIZE,
     appendLanes: values.TIDEMARK_APPEND_LANES,
+    socketEngine: values.TIDEMARK_SOCKET_ENGINE,
     stopTimeoutMs: values.TIDEMARK_STOP_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
   });

@@ -1,6 +1,8 @@
 /** What the roles of one process share. */
 import type { AnyApp } from '../domain/app.js';
+import type { HeadProbe } from '../platform/head-probe.js';
 import type { Logger } from '../platform/logger.js';
+import type { Leases } from '../platform/postgres/leases.js';
 import type { Signer } from '../platform/signing.js';
 import type { Announcer, Wakeups } from '../platform/wakeups.js';
 import type { FastifyInstance } from 'fastify';
@@ -19,6 +21,9 @@ export interface Context {
   readonly signer: Signer;
   readonly wakeups: Wakeups;
   readonly announcer: Announcer;
+  readonly probe: HeadProbe;
+  /** Who does what among the processes; runs where a role needs it. */
+  readonly leases: Leases;
 }
 
 /** A role of a process: starts and stops by itself. */

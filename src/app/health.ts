@@ -1,5 +1,6 @@
 /** Whether this process can serve, and how its projections stand. */
 import { messageOf } from '../platform/errors.js';
+import type { Database } from '../platform/postgres/database.js';
 import type { ProjectionStatus } from '../projections/types.js';
 import type { Role } from './config.js';
 import type { ProjectionReadiness, Readiness } from './http/operations-http.js';
@@ -9,18 +10,10 @@ export type Phase = 'starting' | 'running' | 'stopping';
 export interface HealthDeps {
   readonly roles: readonly Role[];
   readonly phase: () => Phase;
-  /** How the projections stand. Asks Postgres; that it rejects means that the database cannot be used. */
-  readonly projections: () => Promise<readonly ProjectionStatus[]>;
-  /** What else keeps this process from serving. */
-  readonly troubles?: () => readonly string[];
-}
-
-interface Look {
-  /** Why this process cannot serve. */
-  readonly blocking: readonly string[];
-  /** What stands still, though the process can serve. */
-  readonly told: readonly string[];
-  readonly projections: Readonly<Record<string, ProjectionReadiness>>;
+  /** A pool of its own: an exhausted one of a role says nothing about the database. */
+  readonly database: Pick<Database, 'query'>;
+  /** How the projections stand, as last heard. */
+  readonly statuses: () => readonly ProjectionStatus[];
 }
 
 /** An answer that is later than this counts as none. */
@@ -42,8 +35,7 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 
 export class Health {
   readonly #deps: HealthDeps;
-  #known = new Map<string, ProjectionReadiness>();
-  #look: Promise<Look> | undefined;
+  #look: Promise<string | undefined> | undefined;
 
   constructor(deps: HealthDeps) {
     this.#deps = deps;
@@ -51,39 +43,40 @@ export class Health {
 
   /** Never rejects, and answers within a few seconds whatever the database does. */
   async readiness(): Promise<Readiness> {
-    const { blocking, told, projections } = await this.#freshLook();
-    const { roles, phase, troubles } = this.#deps;
+    const trouble = await this.#databaseTrouble();
+    const { roles, phase, statuses } = this.#deps;
     const now = phase();
-    const own = [...(now === 'running' ? [] : [`the process is ${now}`]), ...(troubles?.() ?? [])];
-    const reasons = [...own, ...blocking, ...told];
-    return { ready: own.length + blocking.length === 0, roles, projections, reasons };
+    const blocking = [
+      ...(now === 'running' ? [] : [`the process is ${now}`]),
+      ...(trouble === undefined ? [] : [trouble]),
+    ];
+    const known = statuses();
+    const projections = known.map(({ name, state, version, lag }): [string, ProjectionReadiness] => [
+      name,
+      // What was heard before the database went away says nothing about now.
+      { state, version, lag: trouble === undefined ? lag : null },
+    ]);
+    return {
+      ready: blocking.length === 0,
+      roles,
+      projections: Object.fromEntries(projections),
+      reasons: [...blocking, ...known.flatMap(standstill)],
+    };
   }
 
-  #freshLook(): Promise<Look> {
+  #databaseTrouble(): Promise<string | undefined> {
     if (!this.#look) {
-      this.#look = this.#lookAtDatabase();
+      this.#look = inTime(this.#deps.database.query('SELECT')).then(
+        () => undefined,
+        (error: unknown) => `the database does not answer: ${reasonOf(error)}`,
+      );
       void this.#look.then(() => setTimeout(() => (this.#look = undefined), FRESH_MS).unref());
     }
     return this.#look;
   }
-
-  async #lookAtDatabase(): Promise<Look> {
-    try {
-      const statuses = await inTime(this.#deps.projections());
-      this.#known = new Map(statuses.map(({ name, version, state, lag }) => [name, { state, version, lag }]));
-      return {
-        blocking: [],
-        told: statuses.flatMap(standstill),
-        projections: Object.fromEntries(this.#known),
-      };
-    } catch (error) {
-      const known = [...this.#known].map(([name, one]) => [name, { ...one, lag: null }]);
-      const blocking = [`the database does not answer: ${reasonOf(error)}`];
-      return { blocking, told: [], projections: Object.fromEntries(known) };
-    }
-  }
 }
 
+/** Told, though the process serves: the other views do well. */
 function standstill({ name, version, state, reason }: ProjectionStatus): string[] {
   if (state !== 'halted' && state !== 'needs_newer_code') return [];
   return [`projection ${name} v${version} ${state}${reason === undefined ? '' : `: ${reason}`}`];

@@ -13,12 +13,13 @@ export interface Layer extends Service {
   cut?(): void;
 }
 
+/** `stop` never rejects: what goes wrong is in the log, and the layers below are stopped all the same. */
+export type Stack = Service;
+
 export interface StackOptions {
   readonly logger: Logger;
   /** Milliseconds for all layers together. */
   readonly stopTimeoutMs: number;
-  /** Called first, before anything is stopped. */
-  readonly onStopping?: () => void;
 }
 
 type Ending = 'stopped' | 'timeout';
@@ -61,11 +62,8 @@ async function stopAll(started: Layer[], options: StackOptions): Promise<void> {
   }
 }
 
-/**
- * @param layers in the order in which they start
- * @returns `stop` never rejects: what went wrong is in the log, and the layers below are stopped all the same
- */
-export function stackOf(name: string, layers: readonly Layer[], options: StackOptions): Service {
+/** @param layers in the order in which they start */
+export function stackOf(name: string, layers: readonly Layer[], options: StackOptions): Stack {
   const started: Layer[] = [];
   let stopRequested = false;
   const whole = service(name, {
@@ -89,7 +87,6 @@ export function stackOf(name: string, layers: readonly Layer[], options: StackOp
     start: () => whole.start(),
     stop() {
       stopRequested = true;
-      options.onStopping?.();
       return whole.stop();
     },
   };

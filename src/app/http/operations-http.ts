@@ -15,7 +15,7 @@ export interface Readiness {
 }
 
 export interface ProjectionReadiness {
-  readonly state: ProjectionState | 'unknown';
+  readonly state: ProjectionState;
   readonly version: number;
   readonly lag: number | null;
 }
@@ -55,7 +55,7 @@ const READINESS = {
         type: 'object',
         required: ['state', 'version', 'lag'],
         properties: {
-          state: { enum: ['catching_up', 'live', 'halted', 'needs_newer_code', 'unknown'] },
+          state: { enum: ['catching_up', 'live', 'halted', 'needs_newer_code'] },
           version: { type: 'integer' },
           lag: { type: ['integer', 'null'], description: 'Events behind the heads.' },
         },

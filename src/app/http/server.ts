@@ -85,11 +85,25 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     else if (request.is404) void answerUnknown(request, reply, routes);
     else done();
   });
+  closeWhenDraining(server);
   server.addHook('onResponse', (request, reply, done) => {
     observeAnswer(options, request, reply);
     done();
   });
   return server;
+}
+
+/** Whatever is still answered while the server drains ends its connection, which would stay open for the next request. */
+function closeWhenDraining(server: FastifyInstance): void {
+  let draining = false;
+  server.addHook('preClose', (done) => {
+    draining = true;
+    done();
+  });
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    if (draining) reply.header('connection', 'close');
+    done();
+  });
 }
 
 function begin(request: FastifyRequest, reply: FastifyReply, access: AccessPolicies): void {

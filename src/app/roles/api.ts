@@ -11,6 +11,7 @@ import { registerQueryRoutes } from '../../queries/query-http.js';
 import { registerViewRoutes } from '../../queries/view-http.js';
 import { Views } from '../../queries/views.js';
 import { WaiterHub } from '../../queries/waiter-hub.js';
+import type { ProjectionState } from '../../projections/types.js';
 import type { Context, RoleLayer } from '../context.js';
 import { commandGauges, commandMetrics } from '../metrics/write-side.js';
 
@@ -20,6 +21,8 @@ const WRITE_SIDE_READS = 4;
 export interface ApiOptions {
   /** What queries answer is checked against their output schemas too. */
   readonly checkQueryOutput?: boolean;
+  /** What a projector of this process has come to; undefined where there is none, or one that works. */
+  readonly stateOf?: (projection: string) => ProjectionState | undefined;
 }
 
 export interface ApiRole extends RoleLayer {
@@ -53,7 +56,8 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
   const db = databases.open('api-read', config.poolSize);
   const views = new Views({ app, db, signer });
   const queries = new NamedQueries({ app, db, checkOutput: options.checkQueryOutput ?? false });
-  const waiters = new WaiterHub({ projections: app.projections, db, wakeups, logger });
+  const { stateOf = () => undefined } = options;
+  const waiters = new WaiterHub({ projections: app.projections, db, wakeups, logger, stateOf });
   context.metrics.gauge('reads_waiting', 'Reads waiting for their projections.', [], (gauge) =>
     gauge.set(waiters.waiting),
   );

@@ -26,7 +26,7 @@ const server = createHttpServer({
 const THROWN: Record<string, () => unknown> = {
   plain: () => new Error('planted-secret in a plain error'),
   text: () => 'planted-secret as a text',
-  unknown_code: () => new TidemarkError('append_refused', 'planted-secret under a code of no catalogue'),
+  unknown_code: () => new TidemarkError('shard_count_changed', 'planted-secret under a code of no catalogue'),
   coded: () =>
     new TidemarkError('invalid_payload', 'the fields', { faults: [{ path: '/a', message: 'expected b' }] }),
   busy: () => new TidemarkError('too_many_requests', 'later', { retryAfter: 2.2 }),

@@ -1,0 +1,50 @@
+/** What is measured of the projections. */
+import type { ProjectorObserver } from '../../projections/projector.js';
+import type { ProjectionState, ProjectionStatus } from '../../projections/types.js';
+import type { MetricsRegistry } from './registry.js';
+
+export function projectorMetrics(registry: MetricsRegistry): ProjectorObserver {
+  const label = ['projection'] as const;
+  const batches = registry.counter('projection_batches_total', 'Transactions of projections.', label);
+  const events = registry.counter('projection_events_total', 'Events that are in.', label);
+  const changes = registry.counter('projection_changes_total', 'Changes of rows.', label);
+  const conflicts = registry.counter(
+    'projection_fenced_writes_total',
+    'Batches that another worker was ahead of.',
+    ['projection', 'kind'],
+  );
+  const halts = registry.counter('projection_halts_total', 'Times that a projection was given up.', label);
+  return {
+    wrote({ projection, events: read, changes: written }) {
+      batches.inc({ projection });
+      events.inc({ projection }, read);
+      changes.inc({ projection }, written);
+    },
+    conflict: ({ projection, kind }) => conflicts.inc({ projection, kind }),
+    halted: ({ projection }) => halts.inc({ projection }),
+  };
+}
+
+const STATES: readonly ProjectionState[] = ['catching_up', 'live', 'halted', 'needs_newer_code'];
+
+/** How projections stand when the metrics are asked for: lag in events and seconds (never clamped), and their state. */
+export function projectionGauges(
+  registry: MetricsRegistry,
+  statuses: () => readonly ProjectionStatus[],
+): void {
+  const label = ['projection', 'version'] as const;
+  registry.gauge('projection_lag_events', 'Events behind the heads.', label, (gauge) => {
+    for (const { name, version, lag } of statuses()) gauge.set({ projection: name, version }, lag);
+  });
+  registry.gauge('projection_lag_seconds', 'Age of the oldest event that is not in.', label, (gauge) => {
+    for (const { name, version, behindMs = 0 } of statuses()) {
+      gauge.set({ projection: name, version }, behindMs / 1_000);
+    }
+  });
+  registry.gauge('projection_state', '1 for the state that it is in.', [...label, 'state'], (gauge) => {
+    for (const status of statuses()) {
+      const { name: projection, version } = status;
+      for (const state of STATES) gauge.set({ projection, version, state }, Number(status.state === state));
+    }
+  });
+}

@@ -1,0 +1,64 @@
+/** The `gateway` role: the realtime socket, fed from the change logs. */
+import { PostgresFeed } from '../../broker/postgres/feed.js';
+import { isTidemarkError } from '../../platform/errors.js';
+import { readHeads } from '../../platform/postgres/logs.js';
+import type { Database } from '../../platform/postgres/database.js';
+import { readChanges } from '../../projections/change-log.js';
+import { readSnapshot } from '../../projections/snapshot.js';
+import type { ChangeEntry } from '../../projections/types.js';
+import { createGateway, type Gateway } from '../../realtime/gateway.js';
+import type { ChangeSource } from '../../realtime/ports.js';
+import type { Context, RoleLayer } from '../context.js';
+import { listenFailure } from '../http/listen.js';
+import { gatewayMetrics } from '../metrics/realtime.js';
+import { chooseSocketEngine } from '../sockets.js';
+
+export interface GatewayRole extends RoleLayer {
+  readonly gateway: Gateway;
+}
+
+const changeSource = (db: Database): ChangeSource => ({
+  heads: (logs) => readHeads(db, { events: [], changes: logs }),
+  readChanges: (log, shard, after, limit) => readChanges(db, log, shard, after, limit),
+  readSnapshot: (projection, filter, maxRows) => readSnapshot(db, projection, filter, maxRows),
+});
+
+/** How much of the time to stop may go into saying goodbye in batches. */
+const DRAIN_SHARE = 0.25;
+
+export function createGatewayRole(context: Context): GatewayRole {
+  const { app, config, databases, wakeups, leases, probe, logger, signer, metrics } = context;
+  const db = databases.open('gateway', config.poolSize);
+  const source = changeSource(db);
+  const gateway = createGateway({
+    app,
+    engine: chooseSocketEngine(config.socketEngine, logger),
+    source,
+    feed: new PostgresFeed<ChangeEntry>({ read: source.readChanges, wakeups, leases, logger }),
+    signer,
+    logger,
+    observer: gatewayMetrics(metrics),
+    settings: {
+      host: config.host,
+      port: config.realtimePort,
+      drainMs: Math.floor(config.stopTimeoutMs * DRAIN_SHARE),
+    },
+    origins: config.origins,
+    hosts: config.hosts,
+    watchHeads: (listener) => probe.onHeads(({ heads }) => listener(heads)),
+  });
+  return {
+    name: 'gateway',
+    stopWeight: 3,
+    gateway,
+    async start() {
+      try {
+        await gateway.start();
+      } catch (error) {
+        if (!isTidemarkError(error, 'listen_failed')) throw error;
+        throw listenFailure({ host: config.host, port: config.realtimePort }, 'REALTIME_PORT', error.cause);
+      }
+    },
+    stop: () => gateway.stop(),
+  };
+}

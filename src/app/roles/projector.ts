@@ -1,0 +1,38 @@
+/** The `projector` role: events in, read models and change logs out. */
+import { PostgresFeed } from '../../broker/postgres/feed.js';
+import type { StoredEvent } from '../../domain/events.js';
+import { readShard } from '../../event-store/reads.js';
+import { eventStoreStatements } from '../../event-store/statements.js';
+import { service } from '../../platform/lifecycle.js';
+import { Projections } from '../../projections/projections.js';
+import type { Context, RoleLayer } from '../context.js';
+import { projectorMetrics } from '../metrics/read-side.js';
+
+export interface ProjectorRole extends RoleLayer {
+  readonly projections: Projections;
+}
+
+export function createProjectorRole(context: Context): ProjectorRole {
+  const { app, config, databases, wakeups, announcer, leases, logger, metrics } = context;
+  const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
+  const statements = eventStoreStatements(db);
+  const feed = new PostgresFeed<StoredEvent>({
+    read: (log, shard, after, limit) => readShard(db, statements, log, shard, after, limit),
+    wakeups,
+    leases,
+    logger,
+  });
+  const observer = projectorMetrics(metrics);
+  const projections = new Projections({ app, db, feed, leases, announcer, logger, observer });
+  const life = service('projector', {
+    async start() {
+      await leases.start();
+      await projections.start();
+    },
+    async stop() {
+      await projections.stop();
+      await leases.stop();
+    },
+  });
+  return { ...life, name: 'projector', stopWeight: 2, projections };
+}
