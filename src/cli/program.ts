@@ -16,11 +16,9 @@ function program(surroundings: Surroundings): Command {
   const root = new Command('tidemark')
     .description('Runs and looks after applications that are made with Tidemark.')
     .version(VERSION)
-    .exitOverride()
-    .showHelpAfterError('(tidemark --help tells what there is)');
+    .exitOverride();
   for (const command of [startCommand, migrateCommand, streamsCommand, doctorCommand]) {
-    const made = command(surroundings);
-    root.addCommand(made.exitOverride().showHelpAfterError(`(tidemark ${made.name()} --help tells more)`));
+    root.addCommand(command(surroundings).exitOverride());
   }
   return root;
 }

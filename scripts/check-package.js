@@ -1,0 +1,111 @@
+/**
+ * Checks what would be published: builds, asks publint, packs, and uses the package from a project of its own, compiled
+ * under both ways of module resolution. Nothing is fetched: the project borrows the installed production packages.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { giveUp, prepare, ROOT } from './prepare.js';
+
+const bin = (name) => path.join(ROOT, 'node_modules/.bin', name);
+
+function step(name, command, args, cwd = ROOT) {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' });
+  if (status !== 0) giveUp(`${name} failed:\n${stdout}${stderr}`);
+  console.log(`ok ${name}`);
+  return stdout;
+}
+
+/** Packages that a project gets when it installs tidemark without development packages. */
+function productionPackages() {
+  const list = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const top = path.join(ROOT, 'node_modules') + path.sep;
+  const names = list
+    .split('\n')
+    .filter((line) => line.startsWith(top))
+    .map((line) => line.slice(top.length))
+    .filter((name) => !name.includes(`node_modules${path.sep}`));
+  return names;
+}
+
+function link(project, name) {
+  const target = path.join(project, 'node_modules', name);
+  mkdirSync(path.dirname(target), { recursive: true });
+  symlinkSync(path.join(ROOT, 'node_modules', name), target);
+}
+
+function makeProject(folder, tarball) {
+  const place = path.join(folder, 'node_modules/tidemark');
+  mkdirSync(place, { recursive: true });
+  execFileSync('tar', ['-xzf', tarball, '-C', place, '--strip-components=1']);
+  for (const name of new Set([...productionPackages(), '@types/node', 'undici-types'])) link(folder, name);
+  cpSync(path.join(ROOT, 'test/package/consumer.ts'), path.join(folder, 'consumer.ts'));
+  writeFileSync(
+    path.join(folder, 'package.json'),
+    JSON.stringify({ name: 'consumer', type: 'module', private: true }),
+  );
+}
+
+function compile(folder, name, module, moduleResolution) {
+  const compilerOptions = {
+    module,
+    moduleResolution,
+    target: 'ES2023',
+    lib: ['ES2023'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    // Our own declarations are checked too: what they name must be among the production packages.
+    skipLibCheck: false,
+    outDir: `out-${name}`,
+    rootDir: '.',
+  };
+  const file = path.join(folder, `tsconfig.${name}.json`);
+  writeFileSync(file, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  const { stdout } = spawnSync(bin('tsc'), ['-p', file, '--pretty', 'false'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  // Declarations of other packages are not ours to mend.
+  const ours = stdout.split('\n').filter((line) => /^(consumer\.ts|node_modules\/tidemark\/)/.test(line));
+  if (ours.length > 0) giveUp(`types under ${moduleResolution} failed:\n${ours.join('\n')}`);
+  console.log(`ok types under ${moduleResolution}`);
+}
+
+/** Every message counts, suggestions too. */
+async function askPublint() {
+  const { publint } = await import('publint');
+  const { formatMessage } = await import('publint/utils');
+  const { messages, pkg } = await publint({ pkgDir: ROOT, strict: true, pack: 'npm' });
+  if (messages.length > 0)
+    giveUp(`publint: ${messages.map((message) => formatMessage(message, pkg)).join('\n')}`);
+  console.log('ok publint');
+}
+
+await prepare();
+step('build', 'npm', ['run', '--silent', 'build']);
+await askPublint();
+const folder = mkdtempSync(path.join(tmpdir(), 'tidemark-package-'));
+try {
+  step('pack', 'npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]);
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+  makeProject(folder, path.join(folder, tarball));
+  compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
+  compile(folder, 'bundler', 'ESNext', 'Bundler');
+  step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
+  step('command', process.execPath, ['node_modules/tidemark/dist/cli/main.js', '--version'], folder);
+  step(
+    'command start --help',
+    process.execPath,
+    ['node_modules/tidemark/dist/cli/main.js', 'start', '--help'],
+    folder,
+  );
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
