@@ -38,8 +38,8 @@ const app = defineApp({
 });
 export default app;
 
-// @ts-expect-error The event has another name: types must come through the package.
-Counter.evolve({ Removed: () => ({ value: 0 }) });
+// @ts-expect-error There is no such command: types must come through the package.
+export const wrong = (): unknown => given(Counter, []).when('remove', {});
 
 given(Counter, [])
   .when('add', { amount: 2 })
