@@ -10,4 +10,6 @@ const { register } = await import('tsx/esm/api');
 process.env['TSX_TSCONFIG_PATH'] ??= path.join(ROOT, 'tsconfig.json');
 register();
 const { main } = await import('../src/cli/program.ts');
-await main(['start', path.join(ROOT, 'examples/orders/app.ts'), ...process.argv.slice(2)], { projectDir: ROOT });
+await main(['start', path.join(ROOT, 'examples/orders/app.ts'), ...process.argv.slice(2)], {
+  projectDir: ROOT,
+});

@@ -11,7 +11,8 @@ await vitest.close();
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 for (const file of vitest.state.getTestModules()) {
-  for (const test of file.children.allTests()) counts[test.result().state === 'pending' ? 'failed' : test.result().state]++;
+  for (const test of file.children.allTests())
+    counts[test.result().state === 'pending' ? 'failed' : test.result().state]++;
   // A file that broke before its tests were known counts as one.
   if (file.state() === 'failed' && [...file.children.allTests('failed')].length === 0) {
     counts.failed++;
