@@ -24,7 +24,7 @@ function walkUnknown(input: unknown, output: unknown, path: PropertyKey[], fault
     for (const name of Object.keys(input)) {
       path.push(name);
       if (Object.hasOwn(output, name)) walkUnknown(input[name], output[name], path, faults);
-      else faults.push({ path: jsonPointer(path), message: 'unknown field' });
+      else if (faults.length < MAX_FAULTS) faults.push({ path: jsonPointer(path), message: 'unknown field' });
       path.pop();
     }
   }

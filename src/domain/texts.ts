@@ -46,6 +46,7 @@ function walk(value: unknown, path: PropertyKey[], faults: InputFault[]): void {
     return;
   }
   for (const [name, inner] of Object.entries(value)) {
+    if (faults.length >= MAX_FAULTS) return;
     path.push(name);
     const message = nameFault(name);
     if (message !== undefined) faults.push({ path: jsonPointer(path), message: `field name: ${message}` });
