@@ -1,0 +1,247 @@
+/**
+ * `npm run bench -- latency [--json] [--quick]`: the orders example in a process of its own, as `npm start` runs it; 100
+ * commands a second, and for each the time until its change is at a WebSocket subscriber, from when it was sent and from
+ * when it was accepted. The peer is the machine’s own floor for that way in the same turns: one HTTP request that
+ * does nothing, then a ping over the same socket.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import WebSocket from 'ws';
+import type { ServerFrame } from '../src/protocol/frames.js';
+import { cpuMsOf } from './support/cpu.js';
+import { median, quantile, report, type Sample } from './support/report.js';
+
+const { values: flags } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+});
+const PER_SECOND = 100;
+const WARM_UP = flags.quick ? 100 : 500;
+const MEASURE = flags.quick ? 300 : 1_500;
+const REPEATS = flags.quick ? 2 : 4;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+const agent = new Agent({ keepAlive: true, noDelay: true });
+
+/** @returns when the answer was complete, in ms of the monotonic clock */
+function call(port: number, method: string, path: string, body?: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers =
+      body === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+    const sent = request({ host: '127.0.0.1', port, method, path, agent, headers }, (answer) => {
+      answer.resume().on('end', () => {
+        if (answer.statusCode === 200) resolve(performance.now());
+        else reject(new Error(`${method} ${path}: ${answer.statusCode}`));
+      });
+    });
+    sent.on('error', reject).end(body);
+  });
+}
+
+class Socket {
+  readonly #socket: WebSocket;
+  readonly #arrivals = new Map<string, (at: number) => void>();
+  #pong: (() => void) | undefined;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+  }
+
+  static async open(port: number): Promise<Socket> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/realtime`, 'tidemark.v1');
+    const self = new Socket(socket);
+    await once(socket, 'open');
+    const live = new Promise<void>((resolve) => {
+      socket.on('message', (data) => {
+        const frame = JSON.parse(String(data)) as ServerFrame;
+        if (frame.t === 'live') resolve();
+        else if (frame.t === 'pong') self.#pong?.();
+        else if (frame.t === 'chg') self.#arrived(frame);
+      });
+    });
+    socket.send(JSON.stringify({ t: 'sub', id: 's', view: 'order_summary' }));
+    await live;
+    return self;
+  }
+
+  #arrived(frame: ServerFrame & { t: 'chg' }): void {
+    const at = performance.now();
+    for (const [, , , rows] of frame.d) for (const [key] of rows) this.#arrivals.get(key)?.(at);
+  }
+
+  change(key: string): Promise<number> {
+    return new Promise((resolve) => this.#arrivals.set(key, resolve));
+  }
+
+  ping(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#pong = resolve;
+      this.#socket.send('{"t":"ping"}');
+    });
+  }
+
+  close(): void {
+    this.#socket.terminate();
+  }
+}
+
+/** Open loop: one operation each 10 ms, whether the one before it is done or not. */
+async function paced(count: number, operation: (n: number) => Promise<void>): Promise<void> {
+  const begin = performance.now();
+  const all: Promise<void>[] = [];
+  for (let n = 0; n < count; n++) {
+    const wait = begin + (n * 1000) / PER_SECOND - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    all.push(operation(n));
+  }
+  await Promise.all(all);
+}
+
+const sampleOf = (latencies: readonly number[], seconds: number, cpu: number): Sample => {
+  const sorted = Float64Array.from(latencies).sort();
+  return {
+    perSecond: latencies.length / seconds,
+    p50Ms: quantile(sorted, 0.5),
+    p99Ms: quantile(sorted, 0.99),
+    processCpu: (cpu / latencies.length) * 1000,
+    postgresCpu: undefined,
+  };
+};
+
+interface Turn {
+  readonly sent: Sample;
+  readonly accepted: Sample;
+  readonly floor: Sample;
+}
+
+let orders = 0;
+
+async function turn(
+  ports: { http: number; realtime: number },
+  pid: number,
+  socket: Socket,
+  count: number,
+): Promise<Turn> {
+  const fromSent: number[] = [];
+  const fromAccepted: number[] = [];
+  const floor: number[] = [];
+  const before = cpuMsOf(pid);
+  const begin = performance.now();
+  await paced(count, async () => {
+    const id = `l-${orders++}`;
+    const arrival = socket.change(id);
+    const at = performance.now();
+    const lines = [{ sku: 'tea', quantity: 2, unitPriceCents: 450 }];
+    const body = JSON.stringify({ customerId: `c-${orders % 100}`, lines });
+    const [accepted, arrived] = await Promise.all([
+      call(ports.http, 'POST', `/commands/order/${id}/place`, body),
+      arrival,
+    ]);
+    fromSent.push(arrived - at);
+    fromAccepted.push(arrived - accepted);
+  });
+  const seconds = (performance.now() - begin) / 1000;
+  const cpu = cpuMsOf(pid) - before;
+  const idle = cpuMsOf(pid);
+  const floorBegin = performance.now();
+  for (let n = 0; n < count / 3; n++) {
+    const at = performance.now();
+    await call(ports.http, 'GET', '/livez');
+    await socket.ping();
+    floor.push(performance.now() - at);
+    await new Promise((resolve) => setTimeout(resolve, 1000 / PER_SECOND));
+  }
+  const floorCpu = cpuMsOf(pid) - idle;
+  return {
+    sent: sampleOf(fromSent, seconds, cpu),
+    accepted: sampleOf(fromAccepted, seconds, cpu),
+    floor: sampleOf(floor, (performance.now() - floorBegin) / 1000, floorCpu),
+  };
+}
+
+async function startApp(dir: string, ports: { http: number; realtime: number }): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../scripts/start.js', import.meta.url))], {
+    env: {
+      ...process.env,
+      PORT: String(ports.http),
+      REALTIME_PORT: String(ports.realtime),
+      TIDEMARK_DATA_DIR: dir,
+      LOG_LEVEL: 'error',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const ready = async (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${ports.http}/readyz`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  while (!(await ready())) {
+    if (child.exitCode !== null) throw new Error(`the application ended with ${child.exitCode}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return child;
+}
+
+async function postgresVersion(port: number): Promise<string> {
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return /tidemark_postgres_info\{[^}]*version="([^"]+)"/.exec(metrics)?.[1] ?? 'embedded';
+}
+
+const dir = await mkdtemp(join(tmpdir(), 'tidemark-latency-'));
+const ports = { http: await freePort(), realtime: await freePort() };
+const child = await startApp(dir, ports);
+try {
+  const socket = await Socket.open(ports.realtime);
+  const pid = child.pid ?? 0;
+  await turn(ports, pid, socket, WARM_UP);
+  const turns: Turn[] = [];
+  for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pid, socket, MEASURE));
+  const params = { commandsPerSecond: PER_SECOND };
+  const ratio = (of: (one: Turn) => Sample, at: 'p50Ms' | 'p99Ms'): number =>
+    median(turns.map((one) => of(one)[at] / one.floor[at]));
+  report({
+    bench: 'latency',
+    postgres: await postgresVersion(ports.http),
+    runs: [
+      { subject: 'tidemark', params: { ...params, from: 'sent' }, samples: turns.map(({ sent }) => sent) },
+      {
+        subject: 'tidemark',
+        params: { ...params, from: 'accepted' },
+        samples: turns.map(({ accepted }) => accepted),
+      },
+      {
+        subject: 'floor',
+        params: { way: 'GET /livez + socket ping' },
+        samples: turns.map(({ floor }) => floor),
+      },
+    ],
+    ratios: [
+      { name: 'tidemark/floor p50 from=sent', value: ratio(({ sent }) => sent, 'p50Ms') },
+      { name: 'tidemark/floor p99 from=sent', value: ratio(({ sent }) => sent, 'p99Ms') },
+    ],
+    json: flags.json,
+  });
+  socket.close();
+} finally {
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+  agent.destroy();
+  await rm(dir, { recursive: true, force: true });
+}
