@@ -51,12 +51,16 @@ export interface LeasesOptions {
 /** Renews, takes, and tells what is held; see the function. $1 member, $2 ttl, $3–4 scopes, $5–6 left to others. */
 const beatCall = (db: Database): string =>
   `SELECT scope, item, term, share FROM ${db.table('lease_beat_v1')}($1, $2::int, $3::text[], $4::int[], $5::text[], $6::int[])`;
-/**
- * Gives leases back. Locks: their rows; waits for transactions that compare them.
- * $1 member, $2 scope, $3 item, or NULL for all of the scope: also those that a beat took while the process was leaving.
- */
+/** Gives a lease back. Locks: its row; waits for transactions that compare it. $1 member, $2 scope, $3 item. */
 const giveBack = (db: Database): string =>
-  `UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1 AND scope = $2 AND ($3::int IS NULL OR item = $3::int)`;
+  `UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1 AND scope = $2 AND item = $3::int`;
+/**
+ * Leaves a scope: all its leases go back, also those that a beat took in the meantime, and the others’ shares grow.
+ * Locks: the member's row, then as above. $1 member, $2 scope.
+ */
+const leaveScope = (db: Database): string =>
+  `WITH gone AS (UPDATE ${db.table('members')} SET scopes = array_remove(scopes, $2) WHERE member = $1)
+   UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1 AND scope = $2`;
 /** The process goes: whatever it still held is free. Locks: as above. $1 member. */
 const goAway = (db: Database): string =>
   `WITH gone AS (DELETE FROM ${db.table('members')} WHERE member = $1)
@@ -198,8 +202,7 @@ export class Leases implements Service {
       });
   }
 
-  /** One connection runs everything in turn, so that this comes after a beat that is under way. */
-  async #giveBack(scope: Scope, item: number | null): Promise<void> {
+  async #giveBack(scope: Scope, item: number): Promise<void> {
     await this.#options.db.query(giveBack(this.#options.db), [this.member, scope.name, item]);
   }
 
@@ -221,9 +224,12 @@ export class Leases implements Service {
     const held = [...scope.held.values()];
     await Promise.all(held.map(({ lease, leaving }) => leaving ?? scope.taker.lost(lease)));
     this.#scopes.delete(scope.name);
-    await this.#giveBack(scope, null).catch((err: unknown) =>
-      this.#options.logger.warn({ err, scope: scope.name }, 'leases were not given back'),
-    );
+    // One connection runs everything in turn, so that this comes after a beat that is under way.
+    await this.#options.db
+      .query(leaveScope(this.#options.db), [this.member, scope.name])
+      .catch((err: unknown) =>
+        this.#options.logger.warn({ err, scope: scope.name }, 'leases were not given back'),
+      );
     scope.held.clear();
   }
 
