@@ -7,8 +7,6 @@ import type { EventMetadata, Tags } from './events.js';
 import { fieldsOf, jsonSchemaOf, type Field } from './fields.js';
 import { checkFieldName, checkProjectionName } from './identifiers.js';
 
-export { foldRow, keysOf, sourceOf, toRecorded } from './folding.js';
-
 /** An event as a projection sees it, its data in the newest schema version. */
 export interface RecordedEvent<Type extends string = string, Data = unknown, T extends Tags = Tags> {
   readonly type: Type;

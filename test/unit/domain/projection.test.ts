@@ -219,7 +219,7 @@ const stored = (type: string, data: unknown = {}, category = 'order'): StoredEve
   recordedAt: '2026-01-01T00:00:00.000Z',
 });
 
-function run(one: AnyProjection, before: RowValue | null, event: StoredEvent): RowValue | null {
+function foldOne(one: AnyProjection, before: RowValue | null, event: StoredEvent): RowValue | null {
   const source = sourceOf(one, event.category);
   if (!source) throw new Error('no source');
   const recorded = toRecorded(source, event);
@@ -238,10 +238,10 @@ describe('folding', () => {
   });
 
   test('sets the key; null is no row; events without a fold leave the row', () => {
-    const placed = run(summary, null, stored('Placed', { cents: 5 }));
+    const placed = foldOne(summary, null, stored('Placed', { cents: 5 }));
     expect(placed).toEqual({ id: 's-1', ...full, cents: 5 });
-    expect(run(summary, placed, stored('Noted'))).toBe(placed);
-    expect(run(summary, placed, stored('Gone'))).toBeNull();
+    expect(foldOne(summary, placed, stored('Noted'))).toBe(placed);
+    expect(foldOne(summary, placed, stored('Gone'))).toBeNull();
     expect(sourceOf(summary, 'note')).toBeUndefined();
     expect(sourceOf(summary, 'constructor')).toBeUndefined();
   });
@@ -250,12 +250,12 @@ describe('folding', () => {
     const lying = projection('summary', options).on(Order, {
       fold: { Placed: () => ({ ...full, id: 'other' }) },
     });
-    expect(run(lying, null, stored('Placed', { cents: 1 }))).toMatchObject({ id: 's-1' });
+    expect(foldOne(lying, null, stored('Placed', { cents: 1 }))).toMatchObject({ id: 's-1' });
   });
 
   test('a type that is not known is newer than this code', () => {
     for (const type of ['Paid', 'constructor', '__proto__']) {
-      expect(() => run(summary, null, stored(type))).toThrow(
+      expect(() => foldOne(summary, null, stored(type))).toThrow(
         expect.objectContaining({ code: 'needs_newer_code' }),
       );
     }
@@ -272,7 +272,7 @@ describe('folding', () => {
   ];
   test.each(answers)('%s halts, and names projection, event and row', (_name, answer, message) => {
     const wrong = projection('summary', options).on(Order, { fold: { Placed: answer as () => null } });
-    const folding = (): unknown => run(wrong, null, stored('Placed', { cents: 1 }));
+    const folding = (): unknown => foldOne(wrong, null, stored('Placed', { cents: 1 }));
     expect(folding).toThrow(expect.objectContaining({ code: 'invalid_row' }));
     expect(folding).toThrow(/projection summary, fold of Placed \(row "s-1"\)/);
     expect(folding).toThrow(message);
@@ -283,8 +283,8 @@ describe('folding', () => {
       ...options,
       row: row.refine(({ cents }) => cents % 2 === 0, 'expected even cents'),
     }).on(Order, { fold: { Placed: (_before, { data }) => ({ ...full, cents: data.cents }) } });
-    expect(run(even, null, stored('Placed', { cents: 2 }))).toMatchObject({ cents: 2 });
-    expect(() => run(even, null, stored('Placed', { cents: 3 }))).toThrow(/expected even cents/);
+    expect(foldOne(even, null, stored('Placed', { cents: 2 }))).toMatchObject({ cents: 2 });
+    expect(() => foldOne(even, null, stored('Placed', { cents: 3 }))).toThrow(/expected even cents/);
   });
 });
 
