@@ -19,7 +19,7 @@ export interface OperationObject {
 export const PROBLEM_SCHEMA = 'Problem';
 
 /** What any operation may answer with, beside its own codes. */
-export const COMMON_PROBLEMS: readonly ProblemCode[] = [
+const COMMON_PROBLEMS: readonly ProblemCode[] = [
   'invalid_url',
   'invalid_header',
   'forbidden_origin',

@@ -16,7 +16,7 @@ export interface HttpLayer extends Layer {
 }
 
 /** Who may call, as the environment says; the same for HTTP and the realtime socket. */
-export const accessOf = (config: Config) => ({
+const accessOf = (config: Config) => ({
   origins: originPolicy(config.origins),
   hosts: hostPolicy(config.host, config.hosts),
 });

@@ -34,7 +34,7 @@ function findPoison(root: unknown): string | undefined {
 }
 
 /** @throws TidemarkError `invalid_json` */
-export function parseJsonBody(bytes: Buffer): unknown {
+function parseJsonBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return {};
   if (!isUtf8(bytes)) throw invalid('the body is not UTF-8');
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
