@@ -9,8 +9,8 @@ const cells = (line: string): string[] =>
     .slice(1, -1)
     .map((cell) => cell.trim().replaceAll('`', ''));
 
-it('docs/configuration.md lists every variable as the schema describes it', async () => {
-  const text = await readFile(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+it('docs/operation.md lists every variable as the schema describes it', async () => {
+  const text = await readFile(new URL('../../../docs/operation.md', import.meta.url), 'utf8');
   const rows = text
     .split('\n')
     .map(cells)
