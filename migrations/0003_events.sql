@@ -79,10 +79,13 @@ $$;
 -- Otherwise each request is one stream, no two of them the same stream or the same key.
 -- r_expected: -1 any, -2 at least one event, else the version. r_offset: events of earlier requests in the same shard.
 -- status: 0 written (or confirmed), 1 duplicate, 2 key used for another request, 3 version conflict; NULL when all are 0.
+-- p_known: a seq that each shard has reached, as far as the caller knows (0: it doesn't). A head is read from there on: a backward scan
+-- that is not bounded looks at every entry of the index's last page. What is not found there is read without the bound.
+-- r_expected bounds the look-up of versions in the same way.
 -- firsts: seq of the first event of each request (of the stream's last event where a request has none); NULL when it follows
 -- from heads and offsets.
 CREATE FUNCTION :schema.append_v1(
-  p_atomic boolean, p_logs text[], p_shards int[],
+  p_atomic boolean, p_logs text[], p_shards int[], p_known bigint[],
   r_shard int[], r_stream text[], r_expected bigint[], r_offset int[], r_count int[],
   r_key uuid[], r_hash uuid[], r_record boolean[],
   e_request int[], e_ordinal int[], e_stream text[], e_id uuid[], e_type text[], e_schema int[],
@@ -90,7 +93,7 @@ CREATE FUNCTION :schema.append_v1(
   OUT epochs text[], OUT heads bigint[], OUT versions bigint[], OUT statuses int[], OUT firsts bigint[],
   OUT recorded timestamptz, OUT answers json
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   lows bigint[];
   fine boolean;
@@ -107,11 +110,16 @@ BEGIN
 
   SELECT array_agg(h.head), greatest(date_trunc('milliseconds', clock_timestamp()), max(h.recorded_at)) INTO heads, recorded
   FROM (
-    SELECT greatest(u.low, coalesce(e.seq, 0)) AS head, e.recorded_at
-    FROM unnest(p_logs, p_shards, lows) AS u(log, shard, low)
+    SELECT greatest(u.low, coalesce(e.seq, f.seq, 0)) AS head, coalesce(e.recorded_at, f.recorded_at) AS recorded_at
+    FROM unnest(p_logs, p_shards, p_known, lows) AS u(log, shard, known, low)
     LEFT JOIN LATERAL (
-      SELECT x.seq, x.recorded_at FROM :schema.events x WHERE x.category = u.log AND x.shard = u.shard ORDER BY x.seq DESC LIMIT 1
+      SELECT x.seq, x.recorded_at FROM :schema.events x
+      WHERE x.category = u.log AND x.shard = u.shard AND x.seq >= u.known ORDER BY x.seq DESC LIMIT 1
     ) e ON true
+    LEFT JOIN LATERAL (
+      SELECT x.seq, x.recorded_at FROM :schema.events x
+      WHERE x.category = u.log AND x.shard = u.shard AND e.seq IS NULL AND u.known > 0 ORDER BY x.seq DESC LIMIT 1
+    ) f ON true
   ) h;
 
   SELECT array_agg(c.current), array_agg(c.status), array_agg(c.first), bool_and(c.status = 0) INTO versions, statuses, firsts, fine
@@ -121,8 +129,11 @@ BEGIN
         WHEN t.expected >= 0 AND t.current <> t.expected OR t.expected = -2 AND t.current = 0 THEN 3 ELSE 0 END AS status
     FROM (
       SELECT u.expected, u.hash, heads[u.shard] + u.off + 1 AS first,
-        coalesce((SELECT x.version FROM :schema.events x WHERE x.category = p_logs[u.shard] AND x.stream_id = u.stream
-          ORDER BY x.version DESC LIMIT 1), 0) AS current,
+        coalesce(
+          (SELECT x.version FROM :schema.events x WHERE x.category = p_logs[u.shard] AND x.stream_id = u.stream
+            AND x.version >= u.expected ORDER BY x.version DESC LIMIT 1),
+          CASE WHEN u.expected > 0 THEN (SELECT x.version FROM :schema.events x WHERE x.category = p_logs[u.shard] AND x.stream_id = u.stream
+            ORDER BY x.version DESC LIMIT 1) END, 0) AS current,
         (SELECT k.request_hash FROM :schema.idempotency_keys k WHERE k.hash = u.key) AS stored
       FROM unnest(r_shard, r_stream, r_expected, r_offset, r_key, r_hash) AS u(shard, stream, expected, off, key, hash)
       OFFSET 0
@@ -173,6 +184,62 @@ BEGIN
   END IF;
 
   IF fine THEN statuses := NULL; IF plain THEN firsts := NULL; END IF; END IF;
+END
+$$;
+
+-- The same for one event of one stream, as a lone writer sends it: without arrays, sorts and joins it takes half the time.
+-- Locks: one row of `shards` FOR NO KEY UPDATE, until commit; then a new row of `idempotency_keys`.
+CREATE FUNCTION :schema.append_one_v1(
+  p_log text, p_shard int, p_known bigint, p_stream text, p_expected bigint, p_key uuid, p_hash uuid, p_record boolean,
+  p_id uuid, p_type text, p_schema int, p_data json, p_tags json, p_metadata json,
+  OUT epoch text, OUT head bigint, OUT version bigint, OUT status int, OUT recorded timestamptz, OUT answer json
+)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+  low bigint;
+  stored uuid;
+BEGIN
+  SELECT s.epoch, s.low INTO epoch, low FROM :schema.shards s WHERE s.log = p_log AND s.shard = p_shard FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RAISE EXCEPTION 'shard % of log % is missing', p_shard, p_log USING ERRCODE = 'TM001'; END IF;
+
+  SELECT h.seq, h.recorded_at,
+    (SELECT x.version FROM :schema.events x WHERE x.category = p_log AND x.stream_id = p_stream AND x.version >= p_expected
+      ORDER BY x.version DESC LIMIT 1),
+    (SELECT k.request_hash FROM :schema.idempotency_keys k WHERE k.hash = p_key)
+  INTO head, recorded, version, stored
+  FROM (VALUES (1)) one LEFT JOIN LATERAL (
+    SELECT x.seq, x.recorded_at FROM :schema.events x
+    WHERE x.category = p_log AND x.shard = p_shard AND x.seq >= p_known ORDER BY x.seq DESC LIMIT 1
+  ) h ON true;
+  IF head IS NULL AND p_known > 0 THEN
+    SELECT x.seq, x.recorded_at INTO head, recorded FROM :schema.events x
+    WHERE x.category = p_log AND x.shard = p_shard ORDER BY x.seq DESC LIMIT 1;
+  END IF;
+  IF version IS NULL AND p_expected > 0 THEN
+    SELECT x.version INTO version FROM :schema.events x WHERE x.category = p_log AND x.stream_id = p_stream
+    ORDER BY x.version DESC LIMIT 1;
+  END IF;
+  head := greatest(head, low);
+  version := coalesce(version, 0);
+  recorded := greatest(recorded, date_trunc('milliseconds', clock_timestamp()));
+
+  IF stored IS NOT NULL THEN
+    status := CASE WHEN stored = p_hash THEN 1 ELSE 2 END;
+    IF status = 1 THEN answer := :schema.stored_answer_v1(p_key); END IF;
+    RETURN;
+  END IF;
+  IF p_expected >= 0 AND version <> p_expected OR p_expected = -2 AND version = 0 THEN
+    status := 3;
+    RETURN;
+  END IF;
+  status := 0;
+
+  INSERT INTO :schema.events (seq, version, recorded_at, event_id, shard, schema_version, category, stream_id, type, data, tags, metadata)
+  VALUES (head + 1, version + 1, recorded, p_id, p_shard, p_schema, p_log, p_stream, p_type, p_data, p_tags, p_metadata);
+  IF p_record THEN
+    INSERT INTO :schema.idempotency_keys (hash, request_hash, seq, version, recorded_at, shard, count, category)
+    VALUES (p_key, p_hash, head + 1, version + 1, recorded, p_shard, 1, p_log);
+  END IF;
 END
 $$;
 

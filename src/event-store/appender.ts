@@ -8,7 +8,8 @@ import type { Logger } from '../platform/logger.js';
 import type { Database, Session } from '../platform/postgres/database.js';
 import { isRefused, isRetryable, isTimeout, sqlState, wasAnswered } from '../platform/postgres/sqlstate.js';
 import type { Announcer } from '../platform/wakeups.js';
-import { announceAll, decodeCall, encodeCall, type AppendRow } from './call.js';
+import { announceAll, decodeCall, type AppendRow } from './answer.js';
+import { encodeCall, refKey, type Call, type KnownHead } from './call.js';
 import { resolveUnknown } from './outcome.js';
 import { refused, type Pending } from './pending.js';
 import { pause, within } from './patience.js';
@@ -41,7 +42,6 @@ const hasConstraint = (error: unknown, name: string): boolean =>
 
 /** What an error of an append means, where a statement was sent on a connection of backend `pid`. */
 function fateOf(error: unknown, pid: number | undefined): Fate {
-  if (error instanceof RangeError) return { kind: 'refused', cause: error };
   if (!wasAnswered(error)) return { kind: 'lost', pid, cause: error };
   // Another process recorded the same key for another shard, after our look-up: next time the look-up finds it.
   if (isRetryable(error) || isTimeout(error) || hasConstraint(error, 'idempotency_keys_pkey'))
@@ -57,6 +57,8 @@ const byKey = ({ key: a = '' }: Pending, { key: b = '' }: Pending): number => (a
 
 export class Appender {
   readonly #deps: AppenderDeps;
+  readonly #heads = new Map<string, number>();
+  readonly #knownHead: KnownHead = ({ log, shard }) => this.#heads.get(refKey(log, shard)) ?? 0;
 
   constructor(deps: AppenderDeps) {
     this.#deps = deps;
@@ -96,17 +98,39 @@ export class Appender {
     } catch (cause) {
       return { kind: 'again', code: 'database_unavailable', cause };
     }
+    let call: Call;
     try {
-      const call = encodeCall(part);
-      const { text, name } = statements.append;
+      call = encodeCall(part, this.#knownHead);
+    } catch (cause) {
+      session.release();
+      return { kind: 'refused', cause };
+    }
+    const { text, name } = statements[call.statement];
+    try {
       const [row] = await within(callTimeoutMs, session.query<AppendRow>(text, call.values, name));
       session.release();
-      if (row === undefined) throw new TypeError('append_v1 answered no row');
-      return { kind: 'answered', outcomes: decodeCall(part, call, row) };
+      return this.#understand(part, call, row, session.pid);
     } catch (error) {
       const fate = fateOf(error, session.pid);
       session.release(fate.kind === 'lost');
       return fate;
+    }
+  }
+
+  /** What was answered is written; an answer that makes no sense is looked up like one that never came. */
+  #understand(
+    part: readonly Pending[],
+    call: Call,
+    row: AppendRow | undefined,
+    pid: number | undefined,
+  ): Fate {
+    try {
+      if (row === undefined) throw new TypeError('an append answered no row');
+      const { outcomes, heads } = decodeCall(part, call, row);
+      call.shards.forEach(({ log, shard }, index) => this.#heads.set(refKey(log, shard), heads[index] ?? 0));
+      return { kind: 'answered', outcomes };
+    } catch (cause) {
+      return { kind: 'lost', pid, cause };
     }
   }
 

@@ -12,6 +12,7 @@ const EVENT_COLUMNS =
 
 export interface EventStoreStatements {
   readonly append: Statement;
+  readonly appendOne: Statement;
   readonly fence: Statement;
   readonly findAppended: Statement;
   readonly readForwards: Statement;
@@ -36,8 +37,15 @@ export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreSta
     append: {
       name: 'tidemark_append_v1',
       text: `SELECT array_to_string(a.epochs, ','), a.heads::text, a.versions::text, a.statuses::text, a.firsts::text, a.recorded, a.answers
-             FROM ${db.table('append_v1')}($1, $2::text[], $3::int4[], $4::int4[], $5::text[], $6::int8[], $7::int4[], $8::int4[], $9::uuid[],
-               $10::uuid[], $11::bool[], $12::int4[], $13::int4[], $14::text[], $15::uuid[], $16::text[], $17::int4[], $18::json[], $19::json[], $20::json[]) a`,
+             FROM ${db.table('append_v1')}($1, $2::text[], $3::int4[], $4::int8[], $5::int4[], $6::text[], $7::int8[], $8::int4[], $9::int4[], $10::uuid[],
+               $11::uuid[], $12::bool[], $13::int4[], $14::int4[], $15::text[], $16::uuid[], $17::text[], $18::int4[], $19::json[], $20::json[], $21::json[]) a`,
+    },
+    // The same for one event of one stream, answered in the same form. Locks: the same.
+    appendOne: {
+      name: 'tidemark_append_one_v1',
+      text: `SELECT a.epoch, ARRAY[a.head]::text, ARRAY[a.version]::text, CASE WHEN a.status > 0 THEN ARRAY[a.status]::text END, NULL, a.recorded,
+               CASE WHEN a.status = 1 THEN json_build_array(json_build_array(1, a.answer)) END
+             FROM ${db.table('append_one_v1')}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) a`,
     },
     // Ends a backend of ours whose connection was lost, and waits (2 s at the most) until it is gone: else it could still begin the
     // append that waits in its socket, after the look-up found nothing. No row: it is gone already. Locks: none.

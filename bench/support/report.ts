@@ -1,0 +1,96 @@
+/** What every benchmark prints: a table for people, and with `--json` one object as the last line. */
+import { cpus } from 'node:os';
+
+/** Figures of one window of one subject. */
+export interface Sample {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** CPU ms per 1,000 operations. */
+  readonly processCpu: number;
+  readonly postgresCpu: number | undefined;
+}
+
+export interface Run {
+  readonly subject: string;
+  readonly params: Readonly<Record<string, string | number>>;
+  readonly samples: readonly Sample[];
+}
+
+export interface Ratio {
+  /** `<subject>/<peer>` and what is compared, with its params. */
+  readonly name: string;
+  readonly value: number;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** The value below which a share of the sorted values lies. */
+export const quantile = (sorted: ArrayLike<number>, share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+
+const round = (value: number, digits = 2): number => Number(value.toFixed(digits));
+
+function summary({ subject, params, samples }: Run): Record<string, unknown> {
+  const of = (pick: (sample: Sample) => number | undefined): number[] =>
+    samples.map(pick).filter((value) => value !== undefined);
+  const rates = of(({ perSecond }) => perSecond);
+  const postgres = of(({ postgresCpu }) => postgresCpu);
+  return {
+    subject,
+    params,
+    repeats: samples.length,
+    perSecond: {
+      median: round(median(rates), 0),
+      min: round(Math.min(...rates), 0),
+      max: round(Math.max(...rates), 0),
+    },
+    cpuMsPer1000: {
+      process: round(median(of(({ processCpu }) => processCpu))),
+      ...(postgres.length > 0 ? { postgres: round(median(postgres)) } : {}),
+    },
+    p50Ms: round(median(of(({ p50Ms }) => p50Ms))),
+    p99Ms: round(median(of(({ p99Ms }) => p99Ms))),
+  };
+}
+
+const showParams = (params: Run['params']): string =>
+  Object.entries(params)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
+
+/** @param postgres version of the server, as it tells it */
+export function report(options: {
+  readonly bench: string;
+  readonly postgres: string;
+  readonly runs: readonly Run[];
+  readonly ratios: readonly Ratio[];
+  readonly json: boolean;
+}): void {
+  const ratios = options.ratios.map(({ name, value }) => ({ name, value: round(value) }));
+  for (const run of options.runs) {
+    const rates = run.samples.map(({ perSecond }) => perSecond);
+    const pick = (name: 'p50Ms' | 'p99Ms' | 'processCpu' | 'postgresCpu'): string =>
+      median(run.samples.map((sample) => sample[name] ?? Number.NaN)).toFixed(2);
+    console.log(
+      `${run.subject.padEnd(10)} ${showParams(run.params).padEnd(28)} ${median(rates).toFixed(0).padStart(7)}/s (${Math.min(...rates).toFixed(0)}–${Math.max(...rates).toFixed(0)})` +
+        `  p50 ${pick('p50Ms')} ms  p99 ${pick('p99Ms')} ms  CPU ms/1,000: process ${pick('processCpu')}, postgres ${pick('postgresCpu')}`,
+    );
+  }
+  for (const { name, value } of ratios) console.log(`${name}: ${value}`);
+  if (!options.json) return;
+  console.log(
+    JSON.stringify({
+      bench: options.bench,
+      at: new Date().toISOString(),
+      machine: { cores: cpus().length, node: process.versions.node, postgres: options.postgres },
+      runs: options.runs.map(summary),
+      ratios,
+    }),
+  );
+}
