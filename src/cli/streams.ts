@@ -35,7 +35,7 @@ async function streams(database: Database, category: string, options: StreamsOpt
     const known = (await listCategories(database)).map((each) => each.category);
     if (!known.includes(category))
       throw new TidemarkError(
-        'not_found',
+        'unknown_aggregate',
         `there is no event log "${category}" (there are: ${known.join(', ') || 'none'})`,
       );
   }
@@ -53,7 +53,7 @@ async function events(
   const read = { category, streamId, from: options.from ?? 1, limit: options.limit };
   const found = await readStream(database, eventStoreStatements(database), read);
   if (found.length === 0 && options.from === undefined)
-    throw new TidemarkError('not_found', `there is no stream ${category}/${streamId}`);
+    throw new TidemarkError('stream_not_found', `there is no stream ${category}/${streamId}`);
   if (options.json) return console.log(JSON.stringify(found));
   for (const { version, type, recordedAt, shard, seq, data } of found)
     console.log(`${version}\t${type}\t${recordedAt}\t${shard}:${seq}\t${JSON.stringify(data)}`);
