@@ -18,7 +18,7 @@ export const customerOrders = query('customer_orders', {
   input: z.strictObject({
     customerId: idText(),
     page: z.int().min(1).max(1_000_000_000).default(1),
-    limit: z.int().min(1).max(100).default(20),
+    limit: z.int().min(1).max(1_000).default(20),
   }),
   output: z.object({
     items: z.array(OrderSummaryRow),
