@@ -6,7 +6,7 @@ import type { Sample } from './app-module.js';
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** One line for a shell. */
-export function curlLine(base: string, { method, path, body }: Sample): string {
+function curlLine(base: string, { method, path, body }: Sample): string {
   const url = quoted(base + path);
   if (method === 'GET') return `curl -s ${url}`;
   if (body === undefined) return `curl -s -X POST ${url}`;

@@ -80,6 +80,8 @@ async function run(
     await runtime?.stop();
     await embedded?.stop();
     signals.ignore();
+    // Everything is stopped; should something still hold the process, it does not hold the terminal.
+    setTimeout(() => process.exit(), 500).unref();
   }
 }
 

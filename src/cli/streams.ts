@@ -24,8 +24,7 @@ async function categories(database: Database, { json }: StreamsOptions): Promise
   const found = await listCategories(database);
   if (json) return console.log(JSON.stringify(found));
   if (found.length === 0) console.log('no event logs yet');
-  for (const { category, shards, events } of found)
-    console.log(`${category}\t${events} events in ${shards} shards`);
+  for (const one of found) console.log(`${one.category}\t${one.events} events in ${one.shards} shards`);
 }
 
 async function streams(database: Database, category: string, options: StreamsOptions): Promise<void> {

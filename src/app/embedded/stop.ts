@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
 
-const FAST_MS = 2_500;
-const IMMEDIATE_MS = 1_000;
+/** Together they leave an application most of the five seconds in which it is to be gone. */
+const FAST_MS = 1_000;
+const IMMEDIATE_MS = 500;
 
 /**
  * @param first `SIGINT` stops fast; `SIGQUIT` at once, and the next start replays the log
