@@ -164,7 +164,7 @@ test('kill -9 again and again: nothing is lost, nothing is there twice', { timeo
   const subscriber = new Subscriber(`ws://127.0.0.1:${env['REALTIME_PORT']}/realtime`, {
     view: 'order_summary',
   });
-  await subscriber.until(() => subscriber.position().size > 0);
+  await subscriber.until(() => subscriber.lives > 0);
   const acknowledged = new Map<string, number>();
   const writing = placeAll(acknowledged);
   let failed: unknown;

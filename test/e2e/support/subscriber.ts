@@ -16,6 +16,8 @@ export class Subscriber {
   readonly resets: string[] = [];
   readonly faults: string[] = [];
   connections = 0;
+  /** How often a snapshot or replay was complete. */
+  lives = 0;
   readonly #url: string;
   readonly #sub: Readonly<Record<string, unknown>>;
   readonly #waiters = new Set<() => void>();
@@ -28,10 +30,6 @@ export class Subscriber {
     this.#url = url;
     this.#sub = sub;
     this.#connect();
-  }
-
-  position(): ReadonlyMap<number, number> {
-    return this.#last;
   }
 
   /** Resolves once `holds` is true; asked again after each frame. */
@@ -76,6 +74,7 @@ export class Subscriber {
           this.#last.set(shard, seq);
         }
         this.#epoch = frame.epoch;
+        this.lives++;
         break;
       case 'chg':
         for (const part of frame.d) this.#part(part, socket);
