@@ -11,6 +11,7 @@ import { Appender } from './appender.js';
 import { Lane } from './lane.js';
 import { EventStoreOptions, type EventStoreOptionsInput } from './options.js';
 import { pend, type Pending } from './pending.js';
+import type { EventStoreObserver } from './observer.js';
 import { keyPurger } from './purge.js';
 import { readShard, readStream } from './reads.js';
 import { eventStoreStatements, type EventStoreStatements } from './statements.js';
@@ -32,6 +33,7 @@ export interface EventStoreDeps {
   readonly shards: number;
   readonly announcer: Announcer;
   readonly logger: Logger;
+  readonly observer?: EventStoreObserver;
   readonly clock?: Clock;
 }
 
@@ -65,7 +67,12 @@ export class PostgresEventStore implements EventStore, Service {
       announcer: deps.announcer,
       clock: this.#clock,
     });
-    const work = (batch: readonly Pending[]): Promise<void> => appender.settle(batch);
+    const work = async (batch: readonly Pending[]): Promise<void> => {
+      const begun = this.#clock.monotonic();
+      await appender.settle(batch);
+      const milliseconds = this.#clock.monotonic() - begun;
+      deps.observer?.batch?.({ requests: batch.length, milliseconds });
+    };
     this.#lanes = Array.from({ length: this.#options.lanes }, () => new Lane(work, this.#options));
     this.#atomic = new Lane(work, { ...this.#options, maxBatch: 1 });
     const purger = keyPurger({ ...shared, ...this.#options });

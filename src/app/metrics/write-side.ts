@@ -1,5 +1,6 @@
 /** What is measured of HTTP and commands. */
 import type { CommandBusStats, CommandObserver } from '../../commands/observer.js';
+import type { EventStoreObserver } from '../../event-store/observer.js';
 import type { HttpAnswer } from '../http/server.js';
 import type { MetricsRegistry } from './registry.js';
 
@@ -50,6 +51,17 @@ export function commandMetrics(registry: MetricsRegistry): CommandObserver {
       folded.inc({ aggregate }, count);
     },
     snapshot: (aggregate, result) => snapshots.inc({ aggregate, result }),
+  };
+}
+
+export function appendMetrics(registry: MetricsRegistry): EventStoreObserver {
+  const seconds = registry.seconds('append_batch_seconds', 'Time of a group commit.');
+  const requests = registry.counter('appends_total', 'Appends in group commits.');
+  return {
+    batch({ requests: count, milliseconds }) {
+      seconds.observe(milliseconds / 1_000);
+      requests.inc(count);
+    },
   };
 }
 

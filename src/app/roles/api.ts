@@ -13,7 +13,7 @@ import { Views } from '../../queries/views.js';
 import { WaiterHub } from '../../queries/waiter-hub.js';
 import type { ProjectionState } from '../../projections/types.js';
 import type { Context, RoleLayer } from '../context.js';
-import { commandGauges, commandMetrics } from '../metrics/write-side.js';
+import { appendMetrics, commandGauges, commandMetrics } from '../metrics/write-side.js';
 
 /** Connections for the appends to several streams and for reads of streams, beside one per lane. */
 const WRITE_SIDE_READS = 4;
@@ -39,6 +39,7 @@ function writeSide(context: Context): { store: PostgresEventStore; bus: CommandB
       shards: app.shards,
       announcer,
       logger,
+      observer: appendMetrics(metrics),
     },
     { lanes: config.appendLanes },
   );

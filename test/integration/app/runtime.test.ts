@@ -103,6 +103,9 @@ describe('a process with all roles', () => {
         /^tidemark_http_request_seconds_count\{method="POST",route="\/commands\/:aggregate\/:id\/:command",status="200"\} 1$/m,
         /^tidemark_http_request_seconds_count\{method="GET",route="unmatched",status="404"\} 1$/m,
         /^tidemark_events_appended_total\{aggregate="order"\} 1$/m,
+        /^tidemark_appends_total \d+$/m,
+        /^tidemark_append_batch_seconds_count \d+$/m,
+        /^tidemark_projection_lag_events\{projection="order_summary",version="1"\} \d+$/m,
         /^process_cpu_seconds_total/m,
         /^nodejs_eventloop_lag_seconds/m,
       ]) {
