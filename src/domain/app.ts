@@ -5,8 +5,8 @@ import { checkName } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
 import type { AnyQuery } from './query.js';
 
-export const DEFAULT_SHARDS = 16;
-export const MAX_SHARDS = 256;
+const DEFAULT_SHARDS = 16;
+const MAX_SHARDS = 256;
 
 /** An application with its types erased. */
 export interface AnyApp {

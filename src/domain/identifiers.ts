@@ -6,7 +6,7 @@ const NAME = /^[a-z][a-z0-9_]{0,39}$/;
 const FIELD = /^[a-z][a-zA-Z0-9_]{0,39}$/;
 const TYPE = /^[A-Za-z][A-Za-z0-9_]{0,79}$/;
 /** Query parameters of views, which a field’s filter would collide with. */
-export const RESERVED_FIELDS: readonly string[] = ['sort', 'limit', 'page', 'after', 'wait'];
+const RESERVED_FIELDS: readonly string[] = ['sort', 'limit', 'page', 'after', 'wait'];
 /** Query parameters of named queries, which an input’s field would collide with. */
 export const RESERVED_QUERY_FIELDS: readonly string[] = ['after', 'wait'];
 /** Columns that every Postgres table has already. */

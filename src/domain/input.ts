@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 import { jsonPointer, MAX_FAULTS, textFaults, type InputFault } from './texts.js';
 
-export { jsonPointer, type InputFault } from './texts.js';
+export type { InputFault } from './texts.js';
 
 export type ParsedInput<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly InputFault[] };
@@ -51,7 +51,7 @@ function faultsOfIssue(issue: z.core.$ZodIssue, at: readonly PropertyKey[]): Inp
 }
 
 /** What zod found, as faults; 50 at the most. Messages name types and limits, never the values received. */
-export const faultsOf = (error: z.core.$ZodError): readonly InputFault[] =>
+const faultsOf = (error: z.core.$ZodError): readonly InputFault[] =>
   error.issues
     .slice(0, MAX_FAULTS)
     .flatMap((issue) => faultsOfIssue(issue, []))
