@@ -1,5 +1,7 @@
 /** What `decide` answers with: events to append, or a rejection that has a code. */
 
+import { DomainError } from './errors.js';
+
 /** How a rejection is to be understood; the edge picks the status: 409, 404 or 422. */
 export type RejectionKind = 'conflict' | 'not_found' | 'invalid';
 
@@ -24,8 +26,17 @@ export interface RejectionOptions {
   readonly detail?: string;
 }
 
-export const reject = (code: string, options: RejectionOptions = {}): Rejection =>
-  Object.freeze({ kind: 'rejection', code, as: options.as ?? 'conflict', detail: options.detail });
+const CODE = /^[a-z][a-z0-9_]{0,79}$/;
+
+/** @throws DomainError `invalid_emit` when the code is not snake_case: clients switch on it, so it must last */
+export function reject(code: string, options: RejectionOptions = {}): Rejection {
+  if (!CODE.test(code))
+    throw new DomainError(
+      'invalid_emit',
+      `reject(${JSON.stringify(code)}): expected a code like ${CODE.source}`,
+    );
+  return Object.freeze({ kind: 'rejection', code, as: options.as ?? 'conflict', detail: options.detail });
+}
 
 /** A checked decision: events with validated data, or a rejection. */
 export type Decision = { readonly kind: 'accepted'; readonly events: readonly EmittedEvent[] } | Rejection;

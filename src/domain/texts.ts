@@ -45,12 +45,12 @@ function walk(value: unknown, path: PropertyKey[], faults: InputFault[]): void {
     }
     return;
   }
-  for (const [name, inner] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
     if (faults.length >= MAX_FAULTS) return;
     path.push(name);
     const message = nameFault(name);
     if (message !== undefined) faults.push({ path: jsonPointer(path), message: `field name: ${message}` });
-    walk(inner, path, faults);
+    walk((value as Readonly<Record<string, unknown>>)[name], path, faults);
     path.pop();
   }
 }

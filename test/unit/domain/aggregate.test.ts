@@ -234,6 +234,11 @@ describe('deciding', () => {
       /\/by: expected a text without NUL/,
     ],
     ['half a character', (_s, _i, { emit }: Tools) => emit('Opened', { by: '🦆'.slice(0, 1) }), /surrogates/],
+    [
+      'a code that is a sentence',
+      (_s, _i, { reject }: Tools) => reject('Already open!'),
+      /reject\("Already open!"\): expected a code/,
+    ],
     ['nothing', () => undefined, /must answer with emit/],
     ['null', () => null, /must answer with emit/],
     ['a promise', async () => [], /gave a promise/],
