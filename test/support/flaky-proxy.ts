@@ -1,24 +1,42 @@
-/** A TCP proxy before Postgres that can lose answers and refuse connections: what a broken network does. */
+/** A TCP proxy before Postgres that can lose, delay and refuse what goes through it: what a broken network does. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 type ProxyMode =
   | 'pass'
   /** What the server answers is swallowed and the client's connection dies; the server has done its work. */
   | 'lose-answers'
+  /** What the server answers is kept back until the mode changes: a client that stands still. */
+  | 'hold-answers'
+  /** What the client asks next is kept back and its connection dies; the server gets it by `deliver`. */
+  | 'cut-questions'
   | 'refuse';
 
 export interface FlakyProxy {
   /** The database's URL by way of the proxy. */
   readonly url: string;
   mode: ProxyMode;
+  /** Resolves when the next question was kept back or the next answer was lost or held. */
+  interrupted(): Promise<void>;
+  /** Ends the clients' side of every connection; the server is not told, as when a cable is pulled. */
+  cut(): void;
+  /** Gives the server what `cut-questions` kept back. @returns whether it was still connected */
+  deliver(): boolean;
   stop(): Promise<void>;
 }
 
 export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
+  const kept: { readonly upstream: Socket; readonly chunk: Buffer }[] = [];
+  const waiting: (() => void)[] = [];
+  const release = new Set<() => void>();
+  const pullers = new Set<() => void>();
+  let mode: ProxyMode = 'pass';
+  const interrupt = (): void => {
+    for (const wake of waiting.splice(0)) wake();
+  };
   const server = createServer((client) => {
-    if (proxy.mode !== 'pass') {
+    if (mode !== 'pass') {
       client.destroy();
       return;
     }
@@ -28,12 +46,34 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
       socket.on('error', () => socket.destroy());
       socket.on('close', () => sockets.delete(socket));
     }
-    client.on('data', (chunk) => upstream.write(chunk));
-    upstream.on('data', (chunk) => {
-      if (proxy.mode === 'pass') client.write(chunk);
-      else client.destroy();
+    const held: Buffer[] = [];
+    release.add(() => {
+      for (const chunk of held.splice(0)) client.write(chunk);
     });
-    client.on('close', () => upstream.end());
+    let cut = false;
+    pullers.add(() => {
+      cut = true;
+      client.destroy();
+    });
+    client.on('data', (chunk) => {
+      if (mode !== 'cut-questions') {
+        upstream.write(chunk);
+        return;
+      }
+      cut = true;
+      kept.push({ upstream, chunk });
+      client.destroy();
+      interrupt();
+    });
+    upstream.on('data', (chunk) => {
+      if (mode === 'pass') client.write(chunk);
+      else if (mode === 'hold-answers') held.push(chunk);
+      else client.destroy();
+      if (mode !== 'pass') interrupt();
+    });
+    client.on('close', () => {
+      if (!cut) upstream.end();
+    });
     upstream.on('close', () => client.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -42,7 +82,23 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
   url.port = String((server.address() as AddressInfo).port); // a TCP server's address is never a string
   const proxy: FlakyProxy = {
     url: url.href,
-    mode: 'pass',
+    get mode() {
+      return mode;
+    },
+    set mode(next) {
+      mode = next;
+      if (next === 'pass') for (const one of release) one();
+    },
+    interrupted: () => new Promise((resolve) => waiting.push(resolve)),
+    cut() {
+      for (const pull of pullers) pull();
+    },
+    deliver() {
+      const open = kept.filter(({ upstream }) => upstream.writable);
+      kept.length = 0;
+      for (const { upstream, chunk } of open) upstream.write(chunk);
+      return open.length > 0;
+    },
     stop: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
