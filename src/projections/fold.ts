@@ -96,7 +96,8 @@ export async function fold(
       if (++done % EVENTS_A_TURN === 0) await new Promise(setImmediate);
       for (const key of event.keys) {
         const before = rows.get(key);
-        if (before && !touched.has(key)) touched.set(key, { before, row: before.row });
+        // A copy: a fold that writes into its row must not change what the row was, which its channels are told by.
+        if (before && !touched.has(key)) touched.set(key, { before, row: before.row && { ...before.row } });
       }
       try {
         const next = foldOne(projection, batch.source, event, touched, strict);
