@@ -9,14 +9,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Logger } from '../../platform/logger.js';
 import { TidemarkError } from '../../platform/errors.js';
+import type { Account } from './account.js';
 import { readPidFile } from './cluster.js';
 import { processStart } from './process-identity.js';
+import { cleanEnv, identity } from './programs.js';
 
 const STEPS: readonly (readonly [NodeJS.Signals, number])[] = [
   ['SIGINT', 4_000],
   ['SIGQUIT', 3_000],
   ['SIGKILL', 2_000],
 ];
+
+/** Postgres's data folder, and as whom its processes run. */
+interface DataFolder {
+  readonly dataDir: string;
+  readonly account: Account;
+}
 
 const onLinux = process.platform === 'linux';
 
@@ -29,37 +37,42 @@ async function commandOf(pid: number): Promise<string> {
   );
 }
 
-/** Every process of Postgres works in its data folder, also after the folder was moved. */
-async function worksIn(pid: number, dataDir: string): Promise<boolean> {
-  return (await readlink(`/proc/${pid}/cwd`).catch(() => undefined)) === dataDir;
-}
-
-/** The server of the pid file, if it is one of this folder. */
-async function server(dataDir: string): Promise<number | undefined> {
-  const pid = (await readPidFile(dataDir))?.pid;
-  if (pid === undefined || (await processStart(pid)) === undefined) return undefined;
-  const command = await commandOf(pid);
-  const ours = command.includes(dataDir) || (await worksIn(pid, dataDir));
-  return ours && command.includes('postgres') ? pid : undefined;
-}
-
 /**
- * All that still run on the folder. Where the system hides the working folders of other accounts' processes (root in a
- * container) only the server is found; of the rest Postgres finds out by itself, by the shared memory they hold.
+ * Processes that work in a folder; every process of Postgres works in its data folder, also after the folder was moved.
+ * Root asks as the account that they run as: a container's root may not look into other accounts' processes.
  */
-async function living(dataDir: string): Promise<number[]> {
-  const found = new Set<number>();
-  const main = await server(dataDir);
-  if (main !== undefined) found.add(main);
-  const pids = onLinux ? (await readdir('/proc')).map(Number).filter((pid) => pid > 1) : [];
-  await Promise.all(
-    pids.map(async (pid) => {
+async function workingIn(dataDir: string, account: Account): Promise<number[]> {
+  if (!onLinux) return [];
+  if (account.dropped) {
+    const look = promisify(execFile)('/bin/sh', ['-c', 'ls -ld /proc/[0-9]*/cwd 2>/dev/null'], {
+      ...identity(account),
+      env: cleanEnv(),
+      cwd: '/',
+      maxBuffer: 50_000_000,
+    });
+    // It ends with an error, as there are processes that it may not look into.
+    const { stdout } = await look.catch((error: { readonly stdout?: string }) => error);
+    const found = (stdout ?? '').matchAll(/ \/proc\/(\d+)\/cwd -> (.*)$/gm);
+    return [...found].flatMap(([, pid, folder]) => (folder === dataDir ? [Number(pid)] : []));
+  }
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 1);
+  const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)));
+  return pids.filter((_, index) => folders[index] === dataDir);
+}
+
+/** All that still run on the folder: the server of the pid file, and whoever works in it. */
+async function living({ dataDir, account }: DataFolder): Promise<number[]> {
+  const candidates = new Set(await workingIn(dataDir, account));
+  const main = (await readPidFile(dataDir))?.pid;
+  if (main !== undefined && (await commandOf(main)).includes(dataDir)) candidates.add(main);
+  const found = await Promise.all(
+    [...candidates].map(async (pid) => {
       // A person's shell may stand in the folder too.
-      if (!(await worksIn(pid, dataDir)) || !(await commandOf(pid)).includes('postgres')) return;
-      if ((await processStart(pid)) !== undefined) found.add(pid);
+      const isPostgres = (await commandOf(pid)).includes('postgres');
+      return isPostgres && (await processStart(pid)) !== undefined ? [pid] : [];
     }),
   );
-  return [...found];
+  return found.flat();
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
@@ -71,14 +84,15 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** The server is asked first, as it ends its backends by itself. */
-async function end(dataDir: string, name: NodeJS.Signals, patience: number): Promise<number[]> {
-  let left = await living(dataDir);
-  const main = await server(dataDir);
-  for (const pid of main === undefined || name === 'SIGKILL' ? left : [main]) signal(pid, name);
+async function end(folder: DataFolder, name: NodeJS.Signals, patience: number): Promise<number[]> {
   const deadline = Date.now() + patience;
+  let left = await living(folder);
+  const main = (await readPidFile(folder.dataDir))?.pid;
+  const first = main !== undefined && left.includes(main) && name !== 'SIGKILL' ? [main] : left;
+  for (const pid of first) signal(pid, name);
   while (left.length > 0 && Date.now() < deadline) {
     await delay(20);
-    left = await living(dataDir);
+    left = await living(folder);
   }
   return left;
 }
@@ -87,12 +101,13 @@ async function end(dataDir: string, name: NodeJS.Signals, patience: number): Pro
  * Ends what still runs on the data folder, and removes a pid file that would stop the next server.
  * @throws TidemarkError `embedded_postgres` when a process does not end
  */
-export async function clearLeftovers(dataDir: string, logger: Logger): Promise<void> {
-  let left = await living(dataDir);
+export async function clearLeftovers(folder: DataFolder, logger: Logger): Promise<void> {
+  const { dataDir } = folder;
+  let left = await living(folder);
   if (left.length > 0)
     logger.warn({ processes: left }, 'stopping a Postgres that was left running on the data folder');
   for (const [name, patience] of STEPS) {
-    if (left.length > 0) left = await end(dataDir, name, patience);
+    if (left.length > 0) left = await end(folder, name, patience);
   }
   if (left.length > 0)
     throw new TidemarkError(

@@ -86,7 +86,7 @@ class Supervisor {
     try {
       if (this.#deaths.length > RESTARTS) throw new Error(`it died ${this.#deaths.length} times in a minute`);
       logger.error({ log: this.#place.logFile }, 'the embedded Postgres died; starting it again');
-      await clearLeftovers(this.#place.dataDir, logger);
+      await clearLeftovers(this.#place, logger);
       const running = await startCluster(this.#place, settingsOf(this.#options, this.port));
       this.#follow(running);
       logger.info({ port: this.port }, 'the embedded Postgres runs again');
@@ -123,7 +123,7 @@ async function startLocked(
   place: ClusterPlace,
   options: EmbeddedPostgresOptions,
 ): Promise<{ supervisor: Supervisor; password: string }> {
-  if (await checkCluster(place)) await clearLeftovers(place.dataDir, options.logger);
+  if (await checkCluster(place)) await clearLeftovers(place, options.logger);
   else await makeCluster(place);
   const password = await passwordOf(place);
   await rotate(place.logFile);
