@@ -106,8 +106,8 @@ export async function app(running: TestApp): Promise<void> {
   const stream = await running.stream(Box, 'b');
   const open: boolean | undefined = stream?.state.open;
   const row = await running.row(Boxes, 'b');
-  type _Row = Expect<Equal<typeof row, { id: string; open: boolean; note?: string | undefined } | null>>;
-  const found: _Row = true;
+  type Found = Expect<Equal<typeof row, { id: string; open: boolean; note?: string | undefined } | null>>;
+  const found: Found = true;
   const { n } = await running.query(countBoxes, found ? {} : { open: open ?? false });
   // @ts-expect-error an input of another type
   await running.query(countBoxes, { open: n });
