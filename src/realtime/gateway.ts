@@ -50,6 +50,8 @@ export interface Gateway extends Service {
 /** A client is asked to come back after 100 ms, or later when many are. */
 const RECONNECT_BASE_MS = 100;
 const SOCKETS_PER_BATCH = 100;
+/** What was said last gets so long to leave before the connections are cut. */
+const LINGER_MS = 100;
 
 /**
  * @throws ZodError when a setting is out of range; on `start` TidemarkError `listen_failed`, and whatever reading the heads throws
@@ -115,7 +117,12 @@ class RunningGateway {
   async start(): Promise<void> {
     await this.#hub.start();
     const { host, port, heartbeatMs, quietMs, slowConsumerMs } = this.#settings;
-    this.port = await this.#server.listen(host, port);
+    try {
+      this.port = await this.#server.listen(host, port);
+    } catch (error) {
+      await this.#hub.stop();
+      throw error;
+    }
     this.#every(heartbeatMs, () => this.#hub.heartbeat());
     this.#every(Math.ceil(quietMs / SWEEP_TURNS), () => this.#hub.sweep());
     this.#every(Math.ceil(Math.min(1_000, slowConsumerMs / 4)), () => this.#hub.check());
@@ -148,14 +155,16 @@ class RunningGateway {
 
   /** In jittered batches over at most `drainMs`, each client with a time of its own to come back. */
   async #sayGoodbye(): Promise<void> {
-    const sessions = [...this.#hub.sessions];
+    const { sessions } = this.#hub;
+    if (sessions.length === 0) return;
     const batches = Math.min(20, Math.ceil(sessions.length / SOCKETS_PER_BATCH));
-    const size = Math.ceil(sessions.length / Math.max(1, batches));
+    const size = Math.ceil(sessions.length / batches);
     const spreadMs = RECONNECT_BASE_MS + Math.min(10_000, sessions.length);
     for (let batch = 0; batch < batches; batch++) {
       for (const session of sessions.slice(batch * size, (batch + 1) * size))
         session.bye(RECONNECT_BASE_MS + Math.floor(Math.random() * spreadMs));
       if (batch < batches - 1) await delay((this.#settings.drainMs / batches) * (0.5 + Math.random() / 2));
     }
+    await delay(Math.min(LINGER_MS, this.#settings.drainMs));
   }
 }

@@ -40,13 +40,14 @@ function paginate(
   let size = 0;
   for (const [key, rev, row] of rows) {
     const text = `[${JSON.stringify(key)},${rev},${row}]`;
-    if (page.length > 0 && size + text.length > frameBytes) {
+    const bytes = Buffer.byteLength(text);
+    if (page.length > 0 && size + bytes > frameBytes) {
       pages.push(page.join(','));
       page = [];
       size = 0;
     }
     page.push(text);
-    size += text.length + 1;
+    size += bytes + 1;
   }
   return [...pages, page.join(',')];
 }

@@ -6,7 +6,7 @@ import type { ChangePart, ClientPosition, ServerFrame, SubFrame } from '../../..
 
 export type Subscribe = Omit<SubFrame, 't' | 'from'>;
 
-export class ContractBroken extends Error {}
+class ContractBroken extends Error {}
 
 export class LiveView {
   readonly request: Subscribe;

@@ -24,7 +24,7 @@ export type Step =
   | { do: 'check' | 'sweep' | 'turn' | 'restart' | 'rebuild' }
   | { do: 'trim'; shard: number; back: number };
 
-export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class World {
   readonly log = new ModelLog();

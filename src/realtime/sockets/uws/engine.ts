@@ -3,6 +3,7 @@
  * gone after the callback; nothing may be sent, published or subscribed inside its drain callback; headers are gone
  * after the upgrade callback; a socket that leaves its last topic loses what was published to it in the same turn.
  */
+import { STATUS_CODES } from 'node:http';
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, WebSocket } from 'uWebSockets.js';
 import { listenFailure } from '../listen-failure.js';
 import type {
@@ -86,7 +87,7 @@ const describe = (request: HttpRequest, upgrade: boolean): SocketRequest => ({
 
 function answer(response: HttpResponse, refusal: Refusal): void {
   response.cork(() => {
-    response.writeStatus(String(refusal.status));
+    response.writeStatus(`${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}`);
     for (const [name, value] of Object.entries(refusal.headers)) response.writeHeader(name, value);
     response.end(refusal.body, true);
   });
