@@ -19,6 +19,18 @@ describe('the catalogue of the socket', () => {
     expect(unused).toEqual([]);
   });
 
+  it('stands in the docs, whole', async () => {
+    const docs = await readFile(new URL('../../../docs/websocket.md', import.meta.url), 'utf8');
+    const listed = (heading: string): string[] => {
+      const section = docs.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+      return [...section.matchAll(/^\|(?: \d+\s*\|)? `(\w+)`/gm)].map(([, code]) => code ?? '').sort();
+    };
+    expect(listed('Resets')).toEqual(Object.keys(RESET_REASONS).sort());
+    expect(listed('Errors')).toEqual(Object.keys(SOCKET_ERRORS).sort());
+    expect(listed('Close codes')).toEqual(Object.keys(CLOSE_CODES).sort());
+    for (const { code } of Object.values(CLOSE_CODES)) expect(docs).toContain(`| ${code}`);
+  });
+
   it('has close codes below 4500 for those who may come back, and each once', () => {
     const codes = Object.values(CLOSE_CODES).map(({ code }) => code);
     expect(new Set(codes).size).toBe(codes.length);
