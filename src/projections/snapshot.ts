@@ -53,9 +53,9 @@ export async function readSnapshot(
   }
   const keyAt = 4 + projection.fields.findIndex(({ name }) => name === projection.key);
   const rows: [string, number, string][] = [];
-  for (const [index, values] of rest.entries()) {
+  for (const [index, cells] of rest.entries()) {
     if (index > 0 && index % ROWS_A_TURN === 0) await new Promise(setImmediate);
-    rows.push([String(values[keyAt]), values[3], rowJsonFromColumns(projection, values.slice(4))]);
+    rows.push([String(cells[keyAt]), cells[3], rowJsonFromColumns(projection, cells.slice(4))]);
   }
   return {
     epoch,

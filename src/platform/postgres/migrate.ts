@@ -8,7 +8,7 @@ import { TidemarkError } from '../errors.js';
 import { quoteIdent, type Database } from './database.js';
 
 const MIN_SERVER = 150_000;
-export const MIGRATIONS_DIR = new URL('../../../migrations/', import.meta.url);
+const MIGRATIONS_DIR = new URL('../../../migrations/', import.meta.url);
 
 export interface MigrationReport {
   /** Names of the files that were run now; empty when there was nothing to do. */
