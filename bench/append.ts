@@ -6,7 +6,8 @@
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { startTemporaryPostgres } from '../src/app/embedded/temporary.js';
-import { SUBJECTS, type Subject } from './append/subjects.js';
+import { SUBJECTS } from './append/subjects.js';
+import type { Subject } from './append/workload.js';
 import { postmasterOf } from './support/cpu.js';
 import { drive } from './support/drive.js';
 import { median, report, type Ratio, type Run, type Sample } from './support/report.js';

@@ -15,7 +15,7 @@ import {
 import { Database } from '../../src/platform/postgres/database.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
 import type { NewEvent } from '../../src/event-store/types.js';
-import { newEvent, requestHash, type Subject } from './subjects.js';
+import { newEvent, requestHash, type Subject } from './workload.js';
 
 const SHARDS = 16;
 const MAX_BATCH = 512;

@@ -1,42 +1,11 @@
 /** What is measured: Tidemark's event store, Emmett's, and a batched insert that checks nothing. All append one event a call. */
-import { createHash } from 'node:crypto';
-import { v7 } from 'uuid';
 import { PostgresEventStore } from '../../src/event-store/store.js';
-import type { NewEvent } from '../../src/event-store/types.js';
 import { silentLogger } from '../../src/platform/logger.js';
 import { Database } from '../../src/platform/postgres/database.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
 import { Wakeups } from '../../src/platform/wakeups.js';
 import { openPlainInsert } from './plain.js';
-
-export interface Subject {
-  readonly name: string;
-  /** Appends one event to a stream that has none. */
-  append(streamId: string): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** JSON text of about 250 bytes, as an order line might be. */
-export const DATA = JSON.stringify({
-  customerId: 'customer-000001',
-  note: 'x'.repeat(150),
-  lines: [{ sku: 'sku-1', quantity: 2, unitPriceCents: 1999 }],
-});
-
-export function newEvent(): NewEvent {
-  const id = v7();
-  return {
-    eventId: id,
-    type: 'OrderPlaced',
-    schemaVersion: 1,
-    data: DATA,
-    tags: { customerId: 'customer-000001' },
-    metadata: { correlationId: id, causationId: id, actor: 'anonymous' },
-  };
-}
-
-export const requestHash = (streamId: string): Buffer =>
-  createHash('sha256').update(streamId).update(DATA).digest();
+import { newEvent, requestHash, type Subject } from './workload.js';
 
 async function openTidemark(url: string, lanes: number): Promise<Subject> {
   const database = new Database({
