@@ -5,7 +5,7 @@ import pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { startEmbeddedPostgres } from '../../src/app/embedded/postgres.js';
 import { silentLogger } from '../../src/platform/logger.js';
-import { ask, hold, isAlive, killed, projectFolder, serverPid } from '../support/embedded.js';
+import { ask, begin, hold, isAlive, killed, projectFolder, serverPid } from '../support/embedded.js';
 
 const start = (projectDir: string, dataDir?: string) =>
   startEmbeddedPostgres({ projectDir, logger: silentLogger, ...(dataDir === undefined ? {} : { dataDir }) });
@@ -145,6 +145,24 @@ describe('after kill -9', () => {
     expect(await isAlive(backend)).toBe(false);
     expect(await busy).toBeInstanceOf(Error);
     await client.end().catch(() => undefined);
+  });
+
+  test('while the data folder is being made, the next start makes it', async () => {
+    const project = await projectFolder();
+    const first = begin(project);
+    const names = (): Promise<string[]> => readdir(path.join(project, '.tidemark')).catch(() => []);
+    await vi.waitFor(
+      async () => expect((await names()).some((name) => name.startsWith('postgres.new-'))).toBe(true),
+      {
+        timeout: 10_000,
+        interval: 5,
+      },
+    );
+    await killed(first, true);
+    expect(await names()).not.toContain('postgres');
+    const second = await start(project);
+    expect(await ask(second.url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
+    await second.stop();
   });
 
   test('of the server alone, it is started again on the same port', async () => {

@@ -1,9 +1,10 @@
 /** Starts programs that hold an embedded Postgres, as root or another account, and clears up behind them. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
@@ -35,11 +36,14 @@ export interface Holder {
   };
 }
 
-/** @param as user id to run as (root only) */
-export async function hold(
-  project: string,
-  options: { dataDir?: string; as?: number } = {},
-): Promise<Holder> {
+interface HoldOptions {
+  readonly dataDir?: string;
+  /** User id to run as (root only). */
+  readonly as?: number;
+}
+
+/** Starts a holder without waiting for it. */
+export function begin(project: string, options: HoldOptions = {}): ChildProcessByStdio<null, Readable, null> {
   const args = [
     '--import',
     'tsx',
@@ -53,6 +57,12 @@ export async function hold(
     ...(options.as === undefined ? {} : { uid: options.as, gid: options.as }),
   });
   onTestFinished(() => end(child));
+  return child;
+}
+
+/** Starts a holder and waits for what it says. */
+export async function hold(project: string, options: HoldOptions = {}): Promise<Holder> {
+  const child = begin(project, options);
   for await (const line of createInterface({ input: child.stdout }))
     return { child, answer: JSON.parse(line) };
   throw new Error(`the program ended without an answer (${child.exitCode})`);

@@ -59,6 +59,9 @@ function serverArguments(place: ClusterPlace, port: number, settings: ClusterSet
     port,
     max_connections: settings.maxConnections,
     logging_collector: 'off',
+    // Errors of statements are their callers' business; a log that repeats them grows, and shows data.
+    log_min_messages: 'log',
+    log_min_error_statement: 'panic',
     log_timezone: 'UTC',
     timezone: 'UTC',
   };

@@ -3,7 +3,7 @@
  * account of Postgres cannot reach (a clone under root's home); then a folder of this project's own in /var/lib.
  */
 import { createHash } from 'node:crypto';
-import { access, chmod, chown, constants, mkdir, realpath, stat } from 'node:fs/promises';
+import { access, chmod, chown, constants, mkdir, realpath, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, TidemarkError } from '../../platform/errors.js';
 import { canReach, postgresAccount, type Account } from './account.js';
@@ -45,6 +45,8 @@ async function make({ dir, account }: StateDir, project: string): Promise<void> 
   if (!(await there(dir))) {
     await mkdir(dir, { recursive: true, mode: 0o755 });
     await chmod(dir, 0o755); // Whatever the umask: Postgres's account has to pass.
+    if (dir.startsWith(`${OUT_OF_THE_WAY}${path.sep}`))
+      await writeFile(path.join(dir, 'project'), `${project}\n`); // Whose it is.
     const owner = await stat(project);
     // The folder belongs to whom the project belongs, so that its owner can start it too.
     if (account.dropped && owner.uid === account.uid) await chown(dir, account.uid, account.gid);
