@@ -92,20 +92,18 @@ await prepare();
 step('build', 'npm', ['run', '--silent', 'build']);
 await askPublint();
 const folder = mkdtempSync(path.join(tmpdir(), 'tidemark-package-'));
-try {
-  step('pack', 'npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]);
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
-  makeProject(folder, path.join(folder, tarball));
-  compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
-  compile(folder, 'bundler', 'ESNext', 'Bundler');
-  step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
-  step('command', process.execPath, ['node_modules/tidemark/dist/cli/main.js', '--version'], folder);
-  step(
-    'command start --help',
-    process.execPath,
-    ['node_modules/tidemark/dist/cli/main.js', 'start', '--help'],
-    folder,
-  );
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+// Also when a check gives up.
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+step('pack', 'npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]);
+const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+makeProject(folder, path.join(folder, tarball));
+compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
+compile(folder, 'bundler', 'ESNext', 'Bundler');
+step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
+step('command', process.execPath, ['node_modules/tidemark/dist/cli/main.js', '--version'], folder);
+step(
+  'command start --help',
+  process.execPath,
+  ['node_modules/tidemark/dist/cli/main.js', 'start', '--help'],
+  folder,
+);
