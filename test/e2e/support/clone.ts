@@ -1,7 +1,7 @@
 /** A fresh clone in a temporary folder, and `npm start` in it as a user would type it. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Clones the committed state of this repository; the folder is removed by `remove`. */
 export async function freshClone(): Promise<{ dir: string; remove(): Promise<void> }> {
   const parent = await mkdtemp(join(tmpdir(), 'tidemark-e2e-'));
+  // The account that Postgres runs as when the tests are root’s must be able to reach its data in the clone.
+  await chmod(parent, 0o755);
   const dir = join(parent, 'clone');
   await run('git', ['clone', '--quiet', ROOT, dir]);
   return { dir, remove: () => rm(parent, { recursive: true, force: true }) };
