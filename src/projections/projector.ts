@@ -46,7 +46,7 @@ export interface ProjectorOptions {
 
 const EVENTS_A_TRANSACTION = 4_000;
 /** Of JSON of remembered rows, per projection. */
-const CACHE_CHARS = 16 * 1024 * 1024;
+const CACHE_CHARS = 8 * 1024 * 1024;
 
 export type WorkerState = 'working' | 'halted' | 'needs_newer_code';
 
