@@ -30,6 +30,8 @@ type Fate =
   | { readonly kind: 'answered'; readonly outcomes: readonly (AppendOutcome | undefined)[] }
   /** Postgres refuses the data of at least one request. */
   | { readonly kind: 'refused'; readonly cause: unknown }
+  /** Surely not written: a request repeats a key or meets another version, which a careful call tells apart. */
+  | { readonly kind: 'careful' }
   /** Surely not written; the same may work in a moment. */
   | { readonly kind: 'again'; readonly code: 'overloaded' | 'database_unavailable'; readonly cause: unknown }
   /** Surely not written, and will not be. */
@@ -40,11 +42,17 @@ type Fate =
 const hasConstraint = (error: unknown, name: string): boolean =>
   typeof error === 'object' && error !== null && 'constraint' in error && error.constraint === name;
 
+/** Careful calls after one that had to be made again, so that many repeats or conflicts do not double every call. */
+const CAREFUL_CALLS = 64;
+
 /** What an error of an append means, where a statement was sent on a connection of backend `pid`. */
-function fateOf(error: unknown, pid: number | undefined): Fate {
+function fateOf(error: unknown, careful: boolean, pid: number | undefined): Fate {
   if (!wasAnswered(error)) return { kind: 'lost', pid, cause: error };
+  const keyTaken = hasConstraint(error, 'idempotency_keys_pkey');
+  const failedCheck = sqlState(error) === 'TM002' || hasConstraint(error, 'events_stream_key');
+  if (!careful && (keyTaken || failedCheck)) return { kind: 'careful' };
   // Another process recorded the same key for another shard, after our look-up: next time the look-up finds it.
-  if (isRetryable(error) || isTimeout(error) || hasConstraint(error, 'idempotency_keys_pkey'))
+  if (isRetryable(error) || isTimeout(error) || keyTaken)
     return { kind: 'again', code: 'overloaded', cause: error };
   if (isRefused(error)) return { kind: 'refused', cause: error };
   // Out of disk, memory or connections; read-only after a failover.
@@ -57,6 +65,8 @@ const byKey = ({ key: a = '' }: Pending, { key: b = '' }: Pending): number => (a
 
 export class Appender {
   readonly #deps: AppenderDeps;
+  /** How many of the next calls are careful ones. */
+  #careful = 0;
   readonly #heads = new Map<string, number>();
   readonly #knownHead: KnownHead = ({ log, shard }) => this.#heads.get(refKey(log, shard)) ?? 0;
 
@@ -98,9 +108,11 @@ export class Appender {
     } catch (cause) {
       return { kind: 'again', code: 'database_unavailable', cause };
     }
+    const careful = this.#careful > 0;
+    if (careful) this.#careful--;
     let call: Call;
     try {
-      call = encodeCall(part, this.#knownHead);
+      call = encodeCall(part, careful, this.#knownHead);
     } catch (cause) {
       session.release();
       return { kind: 'refused', cause };
@@ -111,7 +123,7 @@ export class Appender {
       session.release();
       return this.#understand(part, call, row, session.pid);
     } catch (error) {
-      const fate = fateOf(error, session.pid);
+      const fate = fateOf(error, careful, session.pid);
       session.release(fate.kind === 'lost');
       return fate;
     }
@@ -155,6 +167,9 @@ export class Appender {
           pending.fail(refused('Postgres refuses the data of this append', fate.cause));
         return [];
       }
+      case 'careful':
+        this.#careful = CAREFUL_CALLS;
+        return [part];
       case 'again':
         return [this.#patient(part, fate)];
       case 'lost': {

@@ -96,13 +96,20 @@ function eventArrays(rows: readonly Row[]): unknown[] {
 /** 16 bytes that are kept as a latin1 string, as a `uuid` in binary form. */
 const uuidBytes = (latin1: string): Buffer => Buffer.from(latin1, 'latin1');
 
-function encodeOne(pending: Pending, stream: PendingStream, event: NewEvent, knownHead: KnownHead): Call {
+function encodeOne(
+  pending: Pending,
+  stream: PendingStream,
+  event: NewEvent,
+  careful: boolean,
+  knownHead: KnownHead,
+): Call {
   const ref = { log: stream.category, shard: stream.shard };
   return {
     statement: 'appendOne',
     shards: [ref],
     rows: [{ stream, shard: 1, offset: 0 }],
     values: [
+      careful,
       ref.log,
       ref.shard,
       knownHead(ref),
@@ -121,7 +128,7 @@ function encodeOne(pending: Pending, stream: PendingStream, event: NewEvent, kno
   };
 }
 
-function encodeMany(batch: readonly Pending[], knownHead: KnownHead): Call {
+function encodeMany(batch: readonly Pending[], careful: boolean, knownHead: KnownHead): Call {
   const { shards, indexOf } = indexShards(batch.flatMap(({ streams }) => streams));
   const offsets = shards.map(() => 0);
   const rows: Row[] = [];
@@ -143,6 +150,7 @@ function encodeMany(batch: readonly Pending[], knownHead: KnownHead): Call {
   }
   const values = [
     (batch[0]?.streams.length ?? 1) > 1,
+    careful,
     textArray(shards.map(({ log }) => log)),
     int4Array(shards.map(({ shard }) => shard)),
     int8Array(shards.map(knownHead)),
@@ -159,13 +167,16 @@ function encodeMany(batch: readonly Pending[], knownHead: KnownHead): Call {
   return { statement: 'append', shards, rows, values };
 }
 
-/** @param batch requests of one stream each, sorted by key; or one request of several streams */
-export function encodeCall(batch: readonly Pending[], knownHead: KnownHead): Call {
+/**
+ * @param batch requests of one stream each, sorted by key; or one request of several streams
+ * @param careful whether to look up also what the unique keys would find
+ */
+export function encodeCall(batch: readonly Pending[], careful: boolean, knownHead: KnownHead): Call {
   const [pending, ...others] = batch;
   const [stream, ...otherStreams] = pending?.streams ?? [];
   const [event, ...otherEvents] = stream?.events ?? [];
   const single = others.length + otherStreams.length + otherEvents.length === 0;
   return single && pending && stream && event
-    ? encodeOne(pending, stream, event, knownHead)
-    : encodeMany(batch, knownHead);
+    ? encodeOne(pending, stream, event, careful, knownHead)
+    : encodeMany(batch, careful, knownHead);
 }

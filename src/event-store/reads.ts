@@ -52,7 +52,13 @@ export async function readStream(
   return rows.map((row) => storedEvent(category, row));
 }
 
+/** Pages up to this long are read without a look at their size. */
+const SHORT_PAGE = 64;
+/** Data of a longer page at the most, in bytes. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+
 /**
+ * A page may be shorter than `limit` though there is more, when its events are large.
  * @throws TidemarkError `internal_error` when the log has no such shard, or, which must never be, a hole
  */
 export async function readShard(
@@ -63,12 +69,10 @@ export async function readShard(
   after: number,
   limit: number,
 ): Promise<LogPage<StoredEvent>> {
-  const rows = await db.query<[number, ...EventRow] | [number, ...null[]]>(statements.readShard.text, [
-    category,
-    shard,
-    after,
-    limit,
-  ]);
+  const bounded = limit > SHORT_PAGE;
+  const { text } = bounded ? statements.readShardBounded : statements.readShard;
+  const values = [category, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
+  const rows = await db.query<[number, ...EventRow] | [number, ...null[]]>(text, values);
   const [first] = rows;
   if (first === undefined)
     throw new TidemarkError('internal_error', `log "${category}" has no shard ${shard}`);

@@ -18,6 +18,7 @@ export interface EventStoreStatements {
   readonly readForwards: Statement;
   readonly readBackwards: Statement;
   readonly readShard: Statement;
+  readonly readShardBounded: Statement;
   readonly loadSnapshot: Statement;
   readonly saveSnapshot: Statement;
   readonly keyPages: Statement;
@@ -37,15 +38,15 @@ export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreSta
     append: {
       name: 'tidemark_append_v1',
       text: `SELECT array_to_string(a.epochs, ','), a.heads::text, a.versions::text, a.statuses::text, a.firsts::text, a.recorded, a.answers
-             FROM ${db.table('append_v1')}($1, $2::text[], $3::int4[], $4::int8[], $5::int4[], $6::text[], $7::int8[], $8::int4[], $9::int4[], $10::uuid[],
-               $11::uuid[], $12::bool[], $13::int4[], $14::int4[], $15::text[], $16::uuid[], $17::text[], $18::int4[], $19::json[], $20::json[], $21::json[]) a`,
+             FROM ${db.table('append_v1')}($1, $2, $3::text[], $4::int4[], $5::int8[], $6::int4[], $7::text[], $8::int8[], $9::int4[], $10::int4[], $11::uuid[],
+               $12::uuid[], $13::bool[], $14::int4[], $15::int4[], $16::text[], $17::uuid[], $18::text[], $19::int4[], $20::json[], $21::json[], $22::json[]) a`,
     },
     // The same for one event of one stream, answered in the same form. Locks: the same.
     appendOne: {
       name: 'tidemark_append_one_v1',
       text: `SELECT a.epoch, ARRAY[a.head]::text, ARRAY[a.version]::text, CASE WHEN a.status > 0 THEN ARRAY[a.status]::text END, NULL, a.recorded,
                CASE WHEN a.status = 1 THEN json_build_array(json_build_array(1, a.answer)) END
-             FROM ${db.table('append_one_v1')}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) a`,
+             FROM ${db.table('append_one_v1')}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) a`,
     },
     // Ends a backend of ours whose connection was lost, and waits (2 s at the most) until it is gone: else it could still begin the
     // append that waits in its socket, after the look-up found nothing. No row: it is gone already. Locks: none.
@@ -69,6 +70,18 @@ export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreSta
       text: `SELECT s.low, ${EVENT_COLUMNS} FROM ${db.table('shards')} s
              LEFT JOIN LATERAL (SELECT * FROM ${events} x WHERE x.category = $1 AND x.shard = $2 AND x.seq > $3 ORDER BY x.seq LIMIT $4) e ON true
              WHERE s.log = $1 AND s.shard = $2`,
+    },
+    // The same for long pages, which end where their data is more than $5 bytes (a larger event comes alone): a page of large events
+    // would not fit into memory. Sizes are read without unpacking the data; short pages go without, as the sum costs a quarter. Locks: none.
+    readShardBounded: {
+      text: `SELECT s.low, ${EVENT_COLUMNS} FROM ${db.table('shards')} s
+             LEFT JOIN LATERAL (
+               SELECT * FROM (
+                 SELECT p.*, sum(octet_length(p.data::text)) OVER (ORDER BY p.seq ROWS UNBOUNDED PRECEDING) AS bytes
+                 FROM (SELECT * FROM ${events} x WHERE x.category = $1 AND x.shard = $2 AND x.seq > $3 ORDER BY x.seq LIMIT $4) p
+               ) b WHERE b.bytes <= $5 OR b.seq = $3 + 1
+             ) e ON true
+             WHERE s.log = $1 AND s.shard = $2 ORDER BY e.seq`,
     },
     // The snapshot of a stream, if the running code can use it. Locks: none.
     loadSnapshot: {

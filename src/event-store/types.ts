@@ -102,7 +102,7 @@ export interface EventStore {
    */
   append(request: AppendRequest): Promise<AppendOutcome>;
   readStream(options: StreamReadOptions): Promise<StoredEvent[]>;
-  /** Entries of one shard after a seq, in order. */
+  /** Entries of one shard after a seq, in order. May be fewer than `limit` though there are more, when they are large. */
   readShard(category: string, shard: number, after: number, limit: number): Promise<LogPage<StoredEvent>>;
   /**
    * The newest snapshot whose fingerprint is the running code’s, or undefined. `fingerprint` names what the state was
