@@ -6,7 +6,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -204,6 +204,8 @@ async function postgresVersion(port: number): Promise<string> {
 }
 
 const dir = await mkdtemp(join(tmpdir(), 'tidemark-latency-'));
+// The account that Postgres runs as must be able to reach its data.
+await chmod(dir, 0o755);
 const ports = { http: await freePort(), realtime: await freePort() };
 const child = await startApp(dir, ports);
 try {
