@@ -29,9 +29,12 @@ export type ChannelFilter =
       readonly values: string;
     };
 
-/** Where a subscription wants to go on; `foreign` was given out by another version of the view. */
+/** Where a subscription wants to go on. */
 export interface From extends LogPosition {
+  /** Given out by another version of the view. */
   readonly foreign: boolean;
+  /** Came as a cursor, which the client cannot read: for it, every shard stands at 0 until it is live. */
+  readonly opaque: boolean;
 }
 
 export interface Wanted {
@@ -71,7 +74,7 @@ export function bindSubscription(app: AnyApp, signer: Signer, frame: SubFrame): 
   const from =
     typeof frame.from === 'string'
       ? fromCursor(signer, frame.from, projection, frame)
-      : { ...frame.from, foreign: false };
+      : { ...frame.from, foreign: false, opaque: false };
   if (!from) return fault(frame, 'invalid_cursor', 'the cursor was not made for this very subscription');
   const beyond = from.foreign ? undefined : from.pos.find(([shard]) => shard >= app.shards);
   if (beyond) return fault(frame, 'invalid_cursor', `from: shard ${beyond[0]}: expected 0–${app.shards - 1}`);
@@ -148,5 +151,6 @@ function fromCursor(
     ...(frame.where === undefined ? {} : { where: frame.where }),
   };
   if (canonicalBinding(bind) !== canonicalBinding(asked)) return undefined;
-  return { epoch, pos, foreign: log !== changeLogName(projection.name, projection.version) };
+  const foreign = log !== changeLogName(projection.name, projection.version);
+  return { epoch, pos, foreign, opaque: true };
 }

@@ -66,7 +66,10 @@ export class Joiner implements Waiter {
   #page = 0;
   /** Looked at up to here, shard → seq. */
   #at = new Map<number, number>();
-  /** What the client has at the least: where its next part must begin. 0 after a snapshot, which any client passes. */
+  /**
+   * What the client knows to have at the least: where its next part must begin. 0 after a snapshot and after a cursor, as
+   * it learns its position from `live` only.
+   */
   #base = new Map<number, number>();
   #replayed = 0;
 
@@ -83,7 +86,7 @@ export class Joiner implements Waiter {
     this.#from = from;
     if (from.foreign) return this.restart('epoch_changed');
     const known = from.epoch === this.log.epoch && !this.#isAhead(from, this.log.position);
-    if (known) this.#replayFrom(new Map(from.pos));
+    if (known) this.#replayFrom(from);
     else this.#phase = 'verify';
   }
 
@@ -176,7 +179,7 @@ export class Joiner implements Waiter {
       const head: number[] = [];
       for (const one of heads) if (one.log === this.log.log) head[one.shard] = one.head;
       if (this.#isAhead(from, head)) this.restart('position_ahead');
-      else this.#replayFrom(new Map(from.pos));
+      else this.#replayFrom(from);
     });
   }
 
@@ -184,10 +187,11 @@ export class Joiner implements Waiter {
     return from.pos.some(([shard, seq]) => seq > (heads[shard] ?? 0));
   }
 
-  #replayFrom(position: ReadonlyMap<number, number>): void {
+  #replayFrom({ pos, opaque }: From): void {
+    const position = new Map(pos);
     this.#phase = 'replay';
     this.#at = new Map(this.channel.shards.map((shard) => [shard, position.get(shard) ?? 0]));
-    this.#base = new Map(this.#at);
+    this.#base = opaque ? new Map() : new Map(this.#at);
     if (this.#distance() > this.#deps.settings.maxReplayChanges) this.restart('too_far_behind');
   }
 
