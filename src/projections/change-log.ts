@@ -3,10 +3,12 @@ import type { LogPage } from '../event-store/types.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import { changeTable } from './names.js';
-import { selectChanges } from './statements.js';
+import { selectBoundedChanges, selectChanges } from './statements.js';
 import type { ChangeEntry, ChannelValue } from './types.js';
 
-/** JSON text of the rows of one page at the most; a larger row comes alone. */
+/** Pages up to this long are read without a look at their size. */
+const SHORT_PAGE = 64;
+/** JSON text of the rows of a longer page at the most; a larger row comes alone. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
 type ChangeColumns = readonly [
@@ -34,13 +36,10 @@ export async function readChanges(
 ): Promise<LogPage<ChangeEntry>> {
   const table = changeTable(log);
   if (table === undefined) throw new TidemarkError('unknown_log', `not a change log: ${JSON.stringify(log)}`);
-  const rows = await db.query<ChangeColumns>(selectChanges(db, table), [
-    log,
-    shard,
-    after,
-    limit,
-    PAGE_BYTES,
-  ]);
+  const bounded = limit > SHORT_PAGE;
+  const text = (bounded ? selectBoundedChanges : selectChanges)(db, table);
+  const values = [log, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
+  const rows = await db.query<ChangeColumns>(text, values);
   const first = rows[0];
   if (!first) throw new TidemarkError('unknown_log', `change log ${log} has no shard ${shard}`);
   if (first[0] > after) return { kind: 'trimmed', low: first[0] };

@@ -6,11 +6,11 @@ import type { StoredEvent } from '../domain/events.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isRefused } from '../platform/postgres/sqlstate.js';
-import { rowToJson } from './columns.js';
 import { decode, fold, type Decoded, type Stop } from './fold.js';
 import { rowFault } from './limits.js';
 import { NO_ROW, Rows, type KnownRow } from './rows.js';
 import {
+  BatchTooLarge,
   changesOf,
   writeBatch,
   WriteConflict,
@@ -54,6 +54,9 @@ interface Waiting {
 }
 
 const lastSeq = ({ from, entries }: EventBatch): number => entries.at(-1)?.seq ?? from;
+
+/** JSON text of the rows that one transaction writes at the most, in characters. */
+const MAX_CHARS = 8 * 1024 * 1024;
 
 export class Lane {
   readonly #options: LaneOptions;
@@ -118,12 +121,12 @@ export class Lane {
     return taken;
   }
 
-  /** Writes, and when Postgres refuses what one event made, looks for that event by halves. */
+  /** Writes, by halves where it is too large, or where Postgres refuses what one event made, to find that event. */
   async #write(batches: readonly EventBatch[]): Promise<(Stop | undefined)[]> {
     try {
       return await this.#attempt(batches, false);
     } catch (error) {
-      if (!isRefused(error)) throw error;
+      if (!isRefused(error) && !(error instanceof BatchTooLarge)) throw error;
       this.#rows.clear();
       const [batch, ...more] = batches;
       if (!batch) return [];
@@ -154,7 +157,9 @@ export class Lane {
     const { projection } = this.#options;
     const decoded = batches.map(({ source, entries }) => decode(projection, source, entries));
     const { touched, stops } = await fold(projection, decoded, await this.#load(decoded), strict);
-    const changes = changesOf(touched, (row) => rowToJson(projection, row));
+    // One event is written whatever it makes: it cannot be halved.
+    const alone = batches.length === 1 && batches[0]?.entries.length === 1;
+    const changes = changesOf(projection, touched, alone ? Number.POSITIVE_INFINITY : MAX_CHARS);
     const unfit = changes.some(
       ({ after: { row, json } }) =>
         row !== null && json !== null && rowFault(projection, row, json) !== undefined,

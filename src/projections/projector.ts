@@ -167,7 +167,7 @@ export class Projector implements Service {
     const lane = this.#lanes[shard % this.#lanes.length];
     lane?.forget();
     const begin = await this.#beginnings.read(source, shard);
-    if (!begin || !lane) return undefined;
+    if (!begin || !lane) throw new Error(`the read model knows no shard ${shard} of ${source}`);
     const fence = this.#fenceOf(begin.epoch, lease);
     let position = begin.seq;
     return {

@@ -9,9 +9,21 @@ type Tables = Pick<Database, 'table'>;
 /**
  * A page of a change log with the shard's low-water mark, of one snapshot. Locks: none.
  * Not a named statement: first planned on an empty log, it would keep that plan.
- * $1 log, $2 shard, $3 after, $4 limit, $5 bytes; one row with NULLs when there is no entry.
+ * $1 log, $2 shard, $3 after, $4 limit; one row with NULLs when there is no entry.
  */
 export const selectChanges = (db: Tables, table: string): string =>
+  `SELECT s.low, p.seq, p.key, p.before_channels, p."row", p.recorded_at
+   FROM ${db.table('shards')} s LEFT JOIN LATERAL (
+     SELECT seq, key, before_channels, "row", recorded_at FROM ${db.table(table)}
+     WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int
+   ) p ON true
+   WHERE s.log = $1 AND s.shard = $2::int ORDER BY p.seq`;
+
+/**
+ * The same for long pages, which end where their rows are more than $5 bytes (a larger row comes alone): a page of large
+ * rows would not fit into memory. Sizes are read without unpacking the rows. Locks: none.
+ */
+export const selectBoundedChanges = (db: Tables, table: string): string =>
   `SELECT s.low, p.seq, p.key, p.before_channels, p."row", p.recorded_at
    FROM ${db.table('shards')} s LEFT JOIN LATERAL (
      SELECT b.* FROM (

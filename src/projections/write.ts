@@ -8,6 +8,7 @@ import { shardOf } from '../platform/murmur2.js';
 import { isRetryable, sqlState } from '../platform/postgres/sqlstate.js';
 import { jittered } from '../platform/pause.js';
 import { APPLY_ERRORS } from './apply.js';
+import { rowToJson } from './columns.js';
 import type { Touched } from './fold.js';
 import { applyFunction } from './names.js';
 import type { KnownRow } from './rows.js';
@@ -65,15 +66,29 @@ function conflictOf(error: unknown): WriteConflict | undefined {
   return undefined;
 }
 
-/** Rows that are not as they were. */
+/** The changes of a batch are too large for one call; of fewer events they may not be. */
+export class BatchTooLarge extends Error {
+  override readonly name = 'BatchTooLarge';
+}
+
+/**
+ * Rows that are not as they were.
+ * @param maxChars JSON text of the changed rows at the most, in characters
+ * @throws BatchTooLarge
+ */
 export function changesOf(
+  projection: AnyProjection,
   touched: ReadonlyMap<string, Touched>,
-  toJson: (row: NonNullable<Touched['row']>) => string,
+  maxChars: number,
 ): Change[] {
   const changes: Change[] = [];
+  let chars = 0;
   for (const [key, { before, row }] of touched) {
-    const json = row === null ? null : toJson(row);
-    if (json !== before.json) changes.push({ key, before, after: { row, json } });
+    const json = row === null ? null : rowToJson(projection, row);
+    if (json === before.json) continue;
+    changes.push({ key, before, after: { row, json } });
+    chars += json?.length ?? 0;
+    if (chars > maxChars) throw new BatchTooLarge(`more than ${maxChars} characters of rows`);
   }
   return changes;
 }

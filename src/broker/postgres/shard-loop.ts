@@ -10,6 +10,8 @@ import { Turn, type Permits } from './permits.js';
 /** After a failure; doubles up to the longest. */
 const SHORTEST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 5_000;
+/** Entries of a page where no more than these are expected. */
+const SHORT_PAGE = 64;
 /** Pages in a row that a shard far behind reads before others who are behind get their turn. */
 const PAGES_A_TURN = 4;
 
@@ -165,7 +167,9 @@ export class ShardLoop<E extends Sequenced> {
   async #read(after: number): Promise<LogPage<E>> {
     const { shard, maxBatch, read } = this.#options;
     const [hinted, doubts] = [this.#hinted, this.#doubts];
-    const page = await read(shard, after, maxBatch);
+    // Short pages are cheaper to read than long ones that turn out short.
+    const few = !this.#unsure && hinted - after <= SHORT_PAGE;
+    const page = await read(shard, after, few ? Math.min(SHORT_PAGE, maxBatch) : maxBatch);
     if (page.kind === 'entries' && page.entries.length === 0) {
       if (this.#doubts === doubts) this.#unsure = false;
       // Nothing there, whatever was hinted before the look: that was of another time (a restored database).

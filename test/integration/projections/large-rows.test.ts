@@ -1,0 +1,51 @@
+/** Many large rows at once: the projector and the reads of its log stay within bounds. */
+import { aggregate, defineApp, projection } from 'tidemark';
+import { expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { SHARDS } from '../../support/bank.js';
+import { freshDatabase } from '../../support/postgres.js';
+import { append, startProjecting } from '../../support/projecting.js';
+import { readModelFaults } from '../../support/read-model-check.js';
+
+const Page = aggregate('page', {
+  state: z.object({}),
+  initial: {},
+  events: { Written: z.object({ times: z.int() }) },
+  commands: {},
+})
+  .evolve({ Written: (state) => state })
+  .decide({});
+const Pages = projection('pages', {
+  version: 1,
+  row: z.object({ id: z.string(), text: z.string(), count: z.int() }),
+  key: 'id',
+}).on(Page, {
+  fold: {
+    Written: (row, { data, streamId }) => ({
+      text: streamId.repeat(data.times),
+      count: (row?.count ?? 0) + 1,
+    }),
+  },
+});
+const app = defineApp({ name: 'book', aggregates: [Page], projections: [Pages], shards: SHARDS });
+
+it('writes in several transactions what does not fit into one', async () => {
+  const pg = await freshDatabase();
+  onTestFinished(() => pg.drop());
+  const written: number[] = [];
+  const observer = {
+    wrote: ({ changes }: { changes: number }) => written.push(changes),
+    conflict: () => undefined,
+    halted: () => undefined,
+  };
+  const one = await startProjecting(pg.url, app, { idle: true, observer, tuning: { lanes: 1 } });
+  onTestFinished(() => one.stop());
+  const events = [{ type: 'Written', data: { times: 100_000 } }];
+  await Promise.all(Array.from({ length: 80 }, (_, n) => append(one.store, 'page', `p-${n}`, events)));
+  await one.projections.start();
+  await one.caughtUp();
+  expect(written.reduce((sum, count) => sum + count)).toBe(80);
+  // Rows of 300,000 characters at the least, and eight million (and a bit) in a transaction at the most.
+  expect(Math.max(...written)).toBeLessThan(28);
+  expect(await readModelFaults(one.db, one.store, Pages, SHARDS)).toEqual([]);
+});
