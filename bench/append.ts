@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
   },
 });
 const WARM_UP_MS = flags.quick ? 200 : 500;
-const MEASURE_MS = flags.quick ? 800 : 3_000;
+const MEASURE_MS = flags.quick ? 800 : 2_000;
 const REPEATS = flags.quick ? 2 : 4;
 const HELD_MS = flags.quick ? 5_000 : 50_000;
 const WRITERS = flags.writers === undefined ? [1, 64, 256] : flags.writers.split(',').map(Number);
