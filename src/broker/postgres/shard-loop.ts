@@ -35,8 +35,7 @@ export class ShardLoop<E extends Sequenced> {
   readonly #done: Promise<void>;
   #stopping = false;
   #reopening = false;
-  #stop: () => void = () => undefined;
-  readonly #stopped = new Promise<void>((resolve) => (this.#stop = resolve));
+  #abandon: (() => void) | undefined;
   /** The highest seq that anyone said is there. */
   #hinted = 0;
   /** There may be more than was hinted: until a page is empty. */
@@ -64,7 +63,7 @@ export class ShardLoop<E extends Sequenced> {
   /** Resolves when nothing runs any more. May be called twice. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#stop();
+    this.#abandon?.();
     this.#bell.ring();
     await this.#done;
   }
@@ -74,19 +73,31 @@ export class ShardLoop<E extends Sequenced> {
     this.#doubts++;
   }
 
+  /**
+   * What a promise gives, or undefined as soon as the loop is to stop. Not a race with a promise that outlives it: that
+   * would keep the outcome of every race, which are pages.
+   */
+  #unlessStopped<T>(promise: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#abandon = () => resolve(undefined);
+      if (this.#stopping) this.#abandon();
+      promise.then(resolve, reject);
+    });
+  }
+
   async #run(): Promise<void> {
     while (!this.#stopping) {
       try {
         this.#reopening = false;
         const opening = this.#options.open(this.#options.shard);
-        const reader = await Promise.race([opening, this.#stopped]);
+        const reader = await this.#unlessStopped(opening);
         if (this.#stopping) {
           void opening.then(
             (late) => late?.closed?.(),
             () => undefined,
           );
         } else if (!reader) {
-          await Promise.race([this.#options.notNow(this.#options.shard), this.#stopped]);
+          await this.#unlessStopped(this.#options.notNow(this.#options.shard));
         } else {
           this.#doubt();
           let ending: Ending = 'reopen';
@@ -136,7 +147,7 @@ export class ShardLoop<E extends Sequenced> {
           if (this.#unsure || this.#hinted - position > maxBatch / 4) await turn.take();
           ahead = this.#read(position);
         }
-        const page = await Promise.race([ahead, this.#stopped]);
+        const page = await this.#unlessStopped(ahead);
         ahead = undefined;
         if (!page) return 'stop';
         if (page.kind === 'trimmed') {
