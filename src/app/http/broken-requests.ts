@@ -2,10 +2,11 @@
  * Answers requests that never became one: what Node's HTTP parser refuses, CONNECT, and requests that do not end.
  * The answer is written to the bare socket, in the same shape as every other.
  */
-import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ProblemCode } from '../../protocol/problems.js';
 import { PROBLEM_MEDIA_TYPE, problemFor, type ProblemAnswer } from './problem-answers.js';
+import { MAX_URL_CHARS } from './limits.js';
 import type { RouteTable } from './route-table.js';
 
 interface ParserError {
@@ -25,12 +26,20 @@ const PARSER_CODES: Readonly<Record<string, ProblemCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
 
+/**
+ * The parser counts the request line among the headers. It is the URL that is too long where the line did not end in what
+ * was read, or ended beyond what a URL may have.
+ */
+function isLongTarget(input: string): boolean {
+  const target = /^[A-Z]+ (\S*)/.exec(input);
+  return target !== null && (target[0].length === input.length || (target[1] ?? '').length > MAX_URL_CHARS);
+}
+
 function answerFor(error: ParserError, routes: RouteTable): { answer: ProblemAnswer; allow?: string } {
   const input = Buffer.isBuffer(error.rawPacket) ? error.rawPacket.toString('latin1') : '';
   const code = typeof error.code === 'string' ? error.code : '';
   if (code === 'HPE_HEADER_OVERFLOW') {
-    // The parser counts the request line among the headers; no line end so far means that it is the URL that is too long.
-    return { answer: problemFor(/^[A-Z]+ \S*$/.test(input) ? 'url_too_long' : 'header_fields_too_large') };
+    return { answer: problemFor(isLongTarget(input) ? 'url_too_long' : 'header_fields_too_large') };
   }
   const [, method, target] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP\/1\.[01]\r?\n/.exec(input) ?? [];
   if (code === 'HPE_INVALID_METHOD' && method !== undefined && target !== undefined) {
@@ -72,6 +81,13 @@ export function brokenRequestHandler(routes: RouteTable): (error: unknown, socke
     }
     write(socket, answerFor(known, routes));
   };
+}
+
+/** Node answers an `Expect` that it does not know by itself, without a body; RFC 9110 (10.1.1) lets a server pass it over. */
+export function passOverExpectations(server: Server): void {
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    server.emit('request', request, response),
+  );
 }
 
 /** Node closes the connection on CONNECT without a word, and hands no request over. */

@@ -1,5 +1,6 @@
 /** The one body parser: JSON in UTF-8, without keys that poison prototypes; an empty body is `{}`. */
 import { isUtf8 } from 'node:buffer';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import sjson from 'secure-json-parse';
 import { TidemarkError } from '../../platform/errors.js';
@@ -75,17 +76,35 @@ function checkMediaType(request: FastifyRequest): void {
   }
 }
 
+/**
+ * A body that is not announced as JSON: 415 as soon as there is any of it. Clients that send an empty one name some type
+ * all the same (`curl -d ''`), and an empty body is `{}` whatever it is called.
+ */
+function emptyOrRefused(payload: Readable, done: (error: Error | null, body?: unknown) => void): void {
+  const settle = (error: Error | null): void => {
+    payload.off('data', refuse).off('end', accept).off('error', settle);
+    done(error, {});
+  };
+  const accept = (): void => settle(null);
+  const refuse = (): void =>
+    settle(
+      new TidemarkError('unsupported_media_type', 'the body must be JSON (Content-Type: application/json)'),
+    );
+  payload.on('data', refuse).on('end', accept).on('error', settle);
+}
+
 /** Puts the parser in place of fastify’s own; any other media type is 415. */
 export function useJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      checkMediaType(request);
+      if (body.length > 0) checkMediaType(request);
       done(null, parseJsonBody(Buffer.isBuffer(body) ? body : Buffer.from(body)));
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
   });
+  server.addContentTypeParser('*', (_request, payload, done) => emptyOrRefused(payload, done));
   server.addHook('preValidation', (request, _reply, done) => {
     if (request.body === undefined && request.method === 'POST') request.body = {};
     done();

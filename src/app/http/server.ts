@@ -8,8 +8,9 @@ import { v7 as uuidV7 } from 'uuid';
 import { TidemarkError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/logger.js';
 import { addCorsHeaders, admit, answerPreflight, isPreflight, type AccessPolicies } from './access.js';
-import { brokenRequestHandler, refuseTunnels } from './broken-requests.js';
+import { brokenRequestHandler, passOverExpectations, refuseTunnels } from './broken-requests.js';
 import { useJsonBodies } from './json-body.js';
+import { MAX_URL_CHARS } from './limits.js';
 import { PROBLEM_MEDIA_TYPE, problemFor, toProblem } from './problem-answers.js';
 import { RouteTable } from './route-table.js';
 
@@ -37,7 +38,6 @@ export interface HttpAnswer {
 const MIB = 1024 * 1024;
 /** A stream id has up to 200 code points, each at most 12 characters when percent-encoded. */
 const MAX_PARAM_CHARS = 200 * 12;
-const MAX_URL_CHARS = 16 * 1024;
 const MAX_HEADER_BYTES = 32 * 1024;
 const KEEP_ALIVE_MS = 72_000;
 
@@ -70,7 +70,10 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     },
   });
   routes.follow(server);
-  if (server.server instanceof Server) refuseTunnels(server.server, routes);
+  if (server.server instanceof Server) {
+    refuseTunnels(server.server, routes);
+    passOverExpectations(server.server);
+  }
   useJsonBodies(server);
   server.setErrorHandler(fail);
   // Only what a route itself gives up comes here (a static file that is not there); the rest is `answerUnknown`’s.

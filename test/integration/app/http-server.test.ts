@@ -119,6 +119,13 @@ describe('bodies', () => {
       await request(port, 'POST', '/things/1'),
       await post(''),
       await request(port, 'POST', '/things/1', { headers: JSON_BODY }),
+      // What `curl -d ''`, and `fetch` with an empty text as its body, send.
+      await post('', ['Content-Type: application/x-www-form-urlencoded']),
+      await post('', ['Content-Type: text/plain;charset=UTF-8']),
+      await sendRaw(
+        port,
+        'POST /things/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      ),
     ]) {
       expect(JSON.parse(answer.body)).toEqual({ body: {} });
     }
@@ -222,6 +229,7 @@ describe('URLs', () => {
     for (const target of [
       `/things/${'a'.repeat(2_401)}`,
       `/things/x?${'a'.repeat(17_000)}`,
+      `/things/x?${'a'.repeat(40_000)}`,
       `/things/x?${'a'.repeat(90_000)}`,
     ]) {
       expect(problem(await get(target)).code).toBe('url_too_long');
@@ -254,6 +262,13 @@ describe('what is hardly HTTP', () => {
     ],
   ])('%s', async (_name, bytes, code) => {
     expect(problem(await sendRaw(port, bytes)).code).toBe(code);
+  });
+
+  it('an expectation that nobody knows is passed over', async () => {
+    const answer = await post('{"a":1}', [...JSON_BODY, 'Expect: the-unexpected']);
+    expect([answer.status, answer.body]).toEqual([200, '{"body":{"a":1}}']);
+    const missing = await request(port, 'GET', '/nowhere', { headers: ['Expect: the-unexpected'] });
+    expect(problem(missing).code).toBe('route_not_found');
   });
 
   it('headers that are too large', async () => {
