@@ -34,29 +34,37 @@ const COMMON_PROBLEMS: readonly ProblemCode[] = [
 
 /**
  * The `responses` of an operation for these problem codes and the common ones, a response per status.
- * @param rejections codes of the domain that come on top, by status
+ * @param headers by status: those that come beside the usual ones
  */
 export function problemResponses(
   codes: readonly ProblemCode[],
-  rejections: Readonly<Record<number, readonly string[]>> = {},
+  headers: Readonly<Record<number, object>> = {},
 ): Record<string, unknown> {
   const byStatus = new Map<number, string[]>();
   const add = (status: number, code: string): void => {
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   };
   for (const code of new Set([...codes, ...COMMON_PROBLEMS])) add(PROBLEMS[code].status, code);
-  for (const [status, list] of Object.entries(rejections)) for (const code of list) add(Number(status), code);
   const sorted = [...byStatus].sort(([a], [b]) => a - b);
-  return Object.fromEntries(sorted.map(([status, list]) => [String(status), response(status, list)]));
+  return Object.fromEntries(
+    sorted.map(([status, list]) => [
+      String(status),
+      response(status, list, { ...HEADERS[status], ...headers[status] }),
+    ]),
+  );
 }
 
-function response(status: number, codes: readonly string[]): Record<string, unknown> {
-  const retry = status === 429 || status === 503;
+const RETRY_AFTER = { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } };
+const HEADERS: Readonly<Record<number, object>> = {
+  405: { Allow: { description: 'Methods of the path.', schema: { type: 'string' } } },
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+};
+
+function response(status: number, codes: readonly string[], headers: object): Record<string, unknown> {
   return {
     description: codes.map((code) => `\`${code}\``).join(', '),
-    ...(retry
-      ? { headers: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } } }
-      : {}),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
     content: {
       'application/problem+json': {
         schema: {

@@ -82,13 +82,10 @@ function rowOperation(projection: AnyProjection, row: JsonSchema): OperationObje
     responses: {
       200: { description: 'The row', headers: { ...ETAG_HEADER, ...CURSOR_HEADER }, content: json(row) },
       304: { description: 'The row is one of those named', headers: { ...ETAG_HEADER, ...CURSOR_HEADER } },
-      ...problemResponses([
-        'invalid_key',
-        'unknown_view',
-        'row_not_found',
-        'query_timeout',
-        ...WAIT_PROBLEMS,
-      ]),
+      ...problemResponses(
+        ['invalid_key', 'unknown_view', 'row_not_found', 'query_timeout', ...WAIT_PROBLEMS],
+        { 404: CURSOR_HEADER },
+      ),
     },
   };
 }

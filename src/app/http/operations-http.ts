@@ -1,7 +1,7 @@
 /** What every process answers on PORT, whatever its roles: is it alive, can it serve, what does it measure. */
 import type { FastifyInstance } from 'fastify';
 import type { ProjectionState } from '../../projections/types.js';
-import type { Operations } from '../../protocol/openapi.js';
+import { problemResponses, type Operations } from '../../protocol/openapi.js';
 import type { MetricsRegistry } from '../metrics/registry.js';
 
 export interface Readiness {
@@ -80,6 +80,7 @@ export function operationsOperations(): Operations {
         summary: 'Whether the process runs',
         tags,
         responses: {
+          ...problemResponses([]),
           '200': json('It does.', {
             type: 'object',
             properties: { live: { const: true } },
@@ -93,7 +94,11 @@ export function operationsOperations(): Operations {
         operationId: 'readyz',
         summary: 'Whether this process can serve, and what is not as it should be',
         tags,
-        responses: { '200': json('It can.', READINESS), '503': json('It cannot now.', READINESS) },
+        responses: {
+          ...problemResponses([]),
+          '200': json('It can.', READINESS),
+          '503': json('It cannot now.', READINESS),
+        },
       },
     },
     '/metrics': {
@@ -102,6 +107,7 @@ export function operationsOperations(): Operations {
         summary: 'Metrics for Prometheus',
         tags,
         responses: {
+          ...problemResponses([]),
           '200': {
             description: 'Text format of Prometheus.',
             content: { 'text/plain': { schema: { type: 'string' } } },

@@ -13,6 +13,8 @@ const rooms = [commandOperations, streamOperations, viewOperations, queryOperati
 );
 const document = openApiDocument({ title: 'orders', version: '1.0.0' }, [...rooms, operationsOperations()]);
 
+type Responses = Record<string, { headers?: Record<string, unknown> } | undefined>;
+
 /** All values of `$ref` and of `operationId`, wherever they stand. */
 function valuesOf(name: string, value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return [];
@@ -62,6 +64,21 @@ describe('openApiDocument', () => {
   it('has every problem code', () => {
     const { responses } = document['components'] as { responses: Record<string, unknown> };
     expect(Object.keys(responses).sort()).toEqual(Object.keys(PROBLEMS).sort());
+  });
+
+  it('says of every operation what any request may be answered with', () => {
+    const items = document['paths'] as Record<string, Record<string, { responses: Responses }>>;
+    for (const [path, item] of Object.entries(items)) {
+      for (const { responses } of Object.values(item)) {
+        for (const status of ['400', '403', '405', '414', '431', '500', '503']) {
+          expect(responses, path).toHaveProperty([status]);
+        }
+        expect(Object.keys(responses['405']?.headers ?? {}), path).toEqual(['Allow']);
+      }
+    }
+    const row = items['/views/order_summary/{key}']?.['get']?.responses;
+    for (const status of ['200', '304', '404'])
+      expect(Object.keys(row?.[status]?.headers ?? {})).toContain('Tidemark-Cursor');
   });
 
   it('path parameters are declared where they stand', () => {
