@@ -1,4 +1,5 @@
 /** The answer of an append call as an outcome for each request of its batch. */
+import type { Logger } from '../platform/logger.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { refKey, type Call, type Row } from './call.js';
 import type { Pending, PendingStream } from './pending.js';
@@ -121,8 +122,11 @@ function outcomeOf(call: Call, answer: Answer, first: number, count: number): Ap
   return { kind: 'appended', streams, recordedAt: answer.recordedAt };
 }
 
-/** Hints the new head of each shard that got events. */
-export function announceAll(announcer: Announcer, outcomes: Iterable<AppendOutcome>): void {
+/** Hints the new head of each shard that got events. What is written stays written, so a hint that fails is only told. */
+export function announceAll(
+  { announcer, logger }: { readonly announcer: Announcer; readonly logger: Logger },
+  outcomes: Iterable<AppendOutcome>,
+): void {
   const heads = new Map<string, AppendedStream>();
   for (const outcome of outcomes) {
     if (outcome.kind !== 'appended') continue;
@@ -132,7 +136,11 @@ export function announceAll(announcer: Announcer, outcomes: Iterable<AppendOutco
       if ((heads.get(key)?.seq ?? 0) < stream.seq) heads.set(key, stream);
     }
   }
-  for (const { category, shard, seq } of heads.values()) announcer.announce(category, shard, seq);
+  try {
+    for (const { category, shard, seq } of heads.values()) announcer.announce(category, shard, seq);
+  } catch (err) {
+    logger.error({ err }, 'new events could not be announced');
+  }
 }
 
 export interface Decoded {

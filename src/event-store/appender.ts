@@ -148,11 +148,11 @@ export class Appender {
 
   /** Does what a fate asks for; returns what has to be sent next, last first. */
   async #meet(part: readonly Pending[], fate: Fate): Promise<(readonly Pending[])[]> {
-    const { announcer, logger } = this.#deps;
+    const { logger } = this.#deps;
     switch (fate.kind) {
       case 'answered': {
         announceAll(
-          announcer,
+          this.#deps,
           fate.outcomes.filter((outcome) => outcome !== undefined),
         );
         fate.outcomes.forEach((outcome, index) => outcome && part[index]?.settle(outcome));

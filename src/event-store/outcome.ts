@@ -41,7 +41,7 @@ export async function resolveUnknown(
   for (let attempt = 0; ; attempt++) {
     try {
       const written = await lookUp(deps, part, pid);
-      announceAll(deps.announcer, written.values());
+      announceAll(deps, written.values());
       for (const [pending, outcome] of written) pending.settle(outcome);
       return part.filter((pending) => !written.has(pending));
     } catch (cause) {

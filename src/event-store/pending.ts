@@ -2,7 +2,14 @@
 import { hash } from 'node:crypto';
 import { TidemarkError } from '../platform/errors.js';
 import { shardOf } from '../platform/murmur2.js';
-import type { AppendOutcome, AppendRequest, ExpectedVersion, NewEvent, StreamAppend } from './types.js';
+import type {
+  AppendOutcome,
+  AppendRequest,
+  ExpectedVersion,
+  IdempotencyClaim,
+  NewEvent,
+  StreamAppend,
+} from './types.js';
 
 /** How `append_v1` is told what a stream must be at. */
 const ANY = -1;
@@ -89,39 +96,27 @@ export function pend(
   if (request.streams.length === 0) throw new RangeError('an append names at least one stream');
   const streams = request.streams.map((one) => pendingStream(one, shardCounts.get(one.category)));
   const claims = streams.map(({ category, streamId }) => `${category}/${streamId}`);
-  if (new Set(claims).size !== claims.length) throw new RangeError('an append names a stream twice');
+  if (claims.length > 1 && new Set(claims).size !== claims.length)
+    throw new RangeError('an append names a stream twice');
   const claim = request.idempotency;
-  if (claim === undefined) {
-    return {
-      streams,
-      key: undefined,
-      requestHash: '',
-      record: false,
-      claims,
-      bytes: bytesOf(streams),
-      deadline,
-      settle,
-      fail,
-    };
-  }
-  if (claim.requestHash.length < HASH_BYTES)
-    throw new RangeError(`a request hash has at least ${HASH_BYTES} bytes`);
-  // The length keeps ("a", "bc") apart from ("ab", "c").
-  const key = hash('sha256', `${claim.scope.length}:${claim.scope}${claim.key}`, 'buffer').toString(
-    'latin1',
-    0,
-    HASH_BYTES,
-  );
-  claims.push(key);
+  const key = claim && keyOf(claim);
+  if (key !== undefined) claims.push(key);
   return {
     streams,
     key,
-    requestHash: claim.requestHash.toString('latin1', 0, HASH_BYTES),
-    record: claim.record,
+    requestHash: claim ? claim.requestHash.toString('latin1', 0, HASH_BYTES) : '',
+    record: claim?.record ?? false,
     claims,
     bytes: bytesOf(streams),
     deadline,
     settle,
     fail,
   };
+}
+
+function keyOf({ scope, key, requestHash }: IdempotencyClaim): string {
+  if (requestHash.length < HASH_BYTES)
+    throw new RangeError(`a request hash has at least ${HASH_BYTES} bytes`);
+  // The length keeps ("a", "bc") apart from ("ab", "c").
+  return hash('sha256', `${scope.length}:${scope}${key}`, 'buffer').toString('latin1', 0, HASH_BYTES);
 }
