@@ -9,10 +9,11 @@ import type {
 } from '../protocol/frames.js';
 import type { ShardSeq } from '../protocol/positions.js';
 
-/** Why a frame is not read, and which subscription it was about, where that can be told. */
+/** Why a frame is not read. */
 export interface FrameFault {
   readonly code: SocketErrorCode;
   readonly message: string;
+  /** The subscription that a `sub` asked for, where that can be told: an `err` with an id says that there is none. */
   readonly id?: string;
 }
 
@@ -68,8 +69,9 @@ export function readFrame(data: Uint8Array): ReadFrame {
     return { frame: shape(fields) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    const id = fields['id'];
-    return { fault: { code: error.code, message: error.message, ...(isId(id) ? { id } : {}) } };
+    const { id, t } = fields;
+    const named = t === 'sub' && isId(id) ? { id } : {};
+    return { fault: { code: error.code, message: error.message, ...named } };
   }
 }
 

@@ -87,7 +87,11 @@ export class Session implements JoinerHost {
       );
     if (isBinary) return this.#error(undefined, 'binary_frame');
     const read = readFrame(data);
-    if ('fault' in read) return this.#error(read.fault.id, read.fault.code, read.fault.message);
+    if ('fault' in read) {
+      const { id, code, message } = read.fault;
+      if (id !== undefined && this.#subscriptions.has(id)) return this.#error(id, 'id_in_use');
+      return this.#error(id, code, message);
+    }
     const { frame } = read;
     switch (frame.t) {
       case 'sub':

@@ -178,6 +178,22 @@ describe.each(engines)('hostile frames over $name', (engine) => {
     await neighbourGoesOn();
   });
 
+  it('a bad frame that names a live subscription does not say that it has ended', async () => {
+    const client = await stack.client(gateway);
+    await client.live({ id: 'x', view: 'board' });
+    for (const [frame, answer] of [
+      ['{"t":"sub","id":"x","bogus":1}', { t: 'err', id: 'x', code: 'id_in_use' }],
+      ['{"t":"sub","id":"x","view":"board","where":[]}', { t: 'err', id: 'x', code: 'id_in_use' }],
+      ['{"t":"unsub","id":"x","bogus":1}', { t: 'err', code: 'bad_frame' }],
+      ['{"t":"ping","id":"x"}', { t: 'err', code: 'bad_frame' }],
+    ] as const) {
+      const before = client.frames.length;
+      client.socket.send(frame);
+      const { message: _, ...told } = await client.next('err', () => true, before);
+      expect(told).toEqual(answer);
+    }
+  });
+
   it('a frame far too large closes, and so does a flood', async () => {
     const large = await stack.client(gateway);
     large.socket.send(JSON.stringify({ t: 'auth', token: 'x'.repeat(65 * 1024) }));
