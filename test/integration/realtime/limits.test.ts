@@ -4,7 +4,7 @@ import { CLOSE_CODES, SOCKET_ERRORS, SUBPROTOCOL } from '../../../src/protocol/f
 import { PROBLEMS, type Problem } from '../../../src/protocol/problems.js';
 import { engines } from '../../support/realtime/engines.js';
 import { Refused, SocketClient } from '../../support/realtime/socket-client.js';
-import { LiveView } from '../../support/realtime/live-view.js';
+import type { LiveView } from '../../support/realtime/live-view.js';
 import { RealtimeStack } from '../../support/realtime/stack.js';
 
 let stack: RealtimeStack;
