@@ -175,7 +175,10 @@ export default {
     ...Object.entries(AT_HOME).flatMap(([name, places]) =>
       places.map((place) => withPackages(place.split('/')[1], [place], [name])),
     ),
-    { files: ['src/cli/**', 'scripts/**'], rules: { 'no-console': 'off', 'unicorn/no-process-exit': 'off' } },
+    {
+      files: ['src/cli/**', 'scripts/**', 'bin/**'],
+      rules: { 'no-console': 'off', 'unicorn/no-process-exit': 'off' },
+    },
     {
       files: ['test/**', 'examples/**/*.test.ts'],
       rules: {

@@ -100,10 +100,10 @@ makeProject(folder, path.join(folder, tarball));
 compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
 compile(folder, 'bundler', 'ESNext', 'Bundler');
 step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
-step('command', process.execPath, ['node_modules/tidemark/dist/cli/main.js', '--version'], folder);
+step('command', process.execPath, ['node_modules/tidemark/bin/tidemark.js', '--version'], folder);
 step(
   'command start --help',
   process.execPath,
-  ['node_modules/tidemark/dist/cli/main.js', 'start', '--help'],
+  ['node_modules/tidemark/bin/tidemark.js', 'start', '--help'],
   folder,
 );
