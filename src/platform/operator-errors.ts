@@ -1,64 +1,90 @@
 /**
  * The catalogue of errors that only an operator sees: when a process starts, in its log, from the command line. Those
- * that a client sees are in protocol/problems.ts. A test finds codes that are thrown and stand in neither.
+ * that a client sees are in protocol/problems.ts. A test finds codes that are thrown and stand in neither, or listed and
+ * not given out.
  */
 
 export interface OperatorError {
+  /** `start`: ends a start or a command, with its message as the one line on standard error. `log`: stands in the log. */
+  readonly seen: 'start' | 'log';
   /** What it means. */
   readonly title: string;
   /** What to do about it; the message of the error itself has the names and numbers. */
   readonly advice: string;
 }
 
-const entry = (title: string, advice: string): OperatorError => ({ title, advice });
+const atStart = (title: string, advice: string): OperatorError => ({ seen: 'start', title, advice });
+const inLog = (title: string, advice: string): OperatorError => ({ seen: 'log', title, advice });
 
 export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
-  address_in_use: entry(
+  address_in_use: atStart(
     'The port is taken',
     'Stop the process that has it, or set another port (0 takes a free one).',
   ),
-  address_refused: entry(
+  address_refused: atStart(
     'The address cannot be listened on',
     'Set HOST to an address of this machine, or the port to one that this user may use.',
   ),
-  already_running: entry(
+  already_running: atStart(
     'Another Tidemark runs on this data folder',
     'Stop it, or set TIDEMARK_DATA_DIR to another folder.',
   ),
-  data_dir: entry('The data folder cannot be used', 'Set TIDEMARK_DATA_DIR to a folder that can be written.'),
-  embedded_postgres: entry(
+  append_refused: inLog(
+    'Postgres refused what an append would store',
+    'Nothing to do where a client sent it: it is answered `invalid_payload`. Else mend what emitted the event.',
+  ),
+  data_dir: atStart(
+    'The data folder cannot be used',
+    'Set TIDEMARK_DATA_DIR to a folder that can be written.',
+  ),
+  embedded_postgres: atStart(
     'The embedded Postgres does not start',
     'Mend what the message names, or set DATABASE_URL to another Postgres.',
   ),
-  engine_unavailable: entry(
+  engine_unavailable: atStart(
     'The chosen socket engine does not load here',
     'Leave the choice open, so that `ws` is used, or run the Node version that the message names.',
   ),
-  invalid_app: entry('The module is no application', 'Export what defineApp returns as default.'),
-  invalid_config: entry('The environment is wrong', 'Mend the variables that the message names.'),
-  listen_failed: entry('The realtime socket cannot listen', 'See address_in_use and address_refused.'),
-  log_hole: entry(
+  invalid_app: atStart('The module is no application', 'Export what defineApp returns as default.'),
+  invalid_definition: atStart(
+    'A definition cannot work',
+    'Mend what the message names; it is thrown where the definition stands.',
+  ),
+  invalid_config: atStart('The environment is wrong', 'Mend the variables that the message names.'),
+  invalid_emit: inLog(
+    'What `decide` or `tags` gave breaks its own definition',
+    'Mend the handler that the message names. The command was answered `internal_error` and nothing was written.',
+  ),
+  invalid_row: inLog(
+    'What `keys` or a fold gave cannot be a row',
+    'Mend the fold that the message names and start again: the projection has halted at that event.',
+  ),
+  listen_failed: atStart('The realtime socket cannot listen', 'See address_in_use and address_refused.'),
+  log_hole: inLog(
     'A log has a hole, which cannot be',
     'Report it with the message; the reader stops rather than step over it.',
   ),
-  log_unreadable: entry('A log’s shards do not fit together', 'See whether the schema was restored in part.'),
-  no_database: entry('There is no data yet', 'Start the application once, or set DATABASE_URL.'),
-  projection_changed: entry(
+  log_unreadable: atStart(
+    'A log’s shards do not fit together',
+    'See whether the schema was restored in part.',
+  ),
+  no_database: atStart('There is no data yet', 'Start the application once, or set DATABASE_URL.'),
+  projection_changed: atStart(
     'A projection is not what its table was made for',
     'Raise its version: a new table is built beside the old one.',
   ),
-  projection_name_taken: entry(
+  projection_name_taken: atStart(
     'The schema has something of the projection’s name',
     'Rename the projection, or what stands in its place.',
   ),
-  schema_too_new: entry('The schema was migrated by newer code', 'Run a version at least as new.'),
-  shard_count_changed: entry(
+  schema_too_new: atStart('The schema was migrated by newer code', 'Run a version at least as new.'),
+  shard_count_changed: atStart(
     'The number of shards is fixed when a log is created',
     'Set `shards` back to what the message names.',
   ),
-  unknown_log: entry(
+  unknown_log: inLog(
     'There is no such log',
     'Report it with the message: a room asked for a log that nobody made.',
   ),
-  unsupported_postgres: entry('Postgres is too old', 'Use Postgres 15 or newer.'),
+  unsupported_postgres: atStart('Postgres is too old', 'Use Postgres 15 or newer.'),
 };

@@ -47,8 +47,6 @@ export const PROBLEMS = {
     'The view has no such filter or sort field',
     'Use one of the fields that the answer lists.',
   ),
-  unauthorized: entry(401, 'Credentials are missing or not valid', 'Send valid credentials.'),
-  forbidden: entry(403, 'The principal may not do this', 'Ask for the right, or do something else.'),
   forbidden_origin: entry(
     403,
     'The Origin is not on the list',
@@ -105,11 +103,6 @@ export const PROBLEMS = {
     422,
     'The idempotency key was used with another payload',
     'Use a new key for a new request.',
-  ),
-  append_refused: entry(
-    422,
-    'The database cannot hold what the command would store',
-    'Mend the values: an event’s text or numbers go beyond what can be stored.',
   ),
   header_fields_too_large: entry(431, 'The headers are too large', 'Send smaller headers.'),
   too_many_requests: entry(429, 'Too many requests are waiting', 'Send again after `Retry-After` seconds.'),
