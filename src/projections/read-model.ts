@@ -9,6 +9,9 @@ import * as ddl from './ddl.js';
 import { definitionOf, differences, fingerprintOf } from './definition.js';
 import { applyFunction, changeLogOf, indexName, readModelTable } from './names.js';
 
+/** Building an index may take long. */
+const UNBOUNDED = { unbounded: true };
+
 /**
  * Makes the read-model tables, indexes, views, change logs and checkpoints of all projections where they are missing.
  * Safe with several processes at once, and beside running ones; does nothing when all is there.
@@ -18,8 +21,6 @@ import { applyFunction, changeLogOf, indexName, readModelTable } from './names.j
  */
 export async function ensureReadModel(db: Database, app: AnyApp): Promise<void> {
   await db.transaction(async (tx) => {
-    await tx.query(`SET LOCAL lock_timeout = 0`);
-    await tx.query(`SET LOCAL statement_timeout = 0`);
     await tx.query(ddl.LOCK_READ_MODELS, [db.schema]);
     const scoped = { query: tx.query, table: (name: string) => db.table(name) };
     for (const projection of app.projections) {
@@ -37,7 +38,7 @@ export async function ensureReadModel(db: Database, app: AnyApp): Promise<void> 
       }
       await ensureFunction(db, tx, projection);
     }
-  });
+  }, UNBOUNDED);
 }
 
 /** Whether the version's table is there, for this very definition. */

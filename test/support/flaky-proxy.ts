@@ -9,12 +9,16 @@ type ProxyMode =
   | 'hold-answers'
   /** What the client asks next is kept back and its connection dies; the server gets it by `deliver`. */
   | 'cut-questions'
+  /** The next answer is replaced by a PANIC, as of a server that fails while it writes its log; the server has done its work. */
+  | 'panic'
   | 'refuse';
 
 export interface FlakyProxy {
   /** The database's URL by way of the proxy. */
   readonly url: string;
   mode: ProxyMode;
+  /** A question with this text in it ends its connection, both sides, before the server sees it. */
+  poison: string | undefined;
   /** Resolves when the next question was kept back or the next answer was lost or held. */
   interrupted(): Promise<void>;
   /** Ends the clients' side of every connection; the server is not told, as when a cable is pulled. */
@@ -22,6 +26,15 @@ export interface FlakyProxy {
   /** Gives the server what `cut-questions` kept back. @returns whether it was still connected */
   deliver(): boolean;
   stop(): Promise<void>;
+}
+
+/** An ErrorResponse: https://www.postgresql.org/docs/current/protocol-error-fields.html */
+function panic(): Buffer {
+  const fields = ['SPANIK', 'VPANIC', 'C53100', 'Mcould not write to the log', ''].join('\0') + '\0';
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeInt32BE(4 + Buffer.byteLength(fields), 1);
+  return Buffer.concat([head, Buffer.from(fields)]);
 }
 
 export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> {
@@ -32,6 +45,7 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
   const release = new Set<() => void>();
   const pullers = new Set<() => void>();
   let mode: ProxyMode = 'pass';
+  let poison: string | undefined;
   const interrupt = (): void => {
     for (const wake of waiting.splice(0)) wake();
   };
@@ -56,6 +70,11 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
       client.destroy();
     });
     client.on('data', (chunk) => {
+      if (poison !== undefined && chunk.includes(poison)) {
+        client.destroy();
+        upstream.destroy();
+        return;
+      }
       if (mode !== 'cut-questions') {
         upstream.write(chunk);
         return;
@@ -68,6 +87,7 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
     upstream.on('data', (chunk) => {
       if (mode === 'pass') client.write(chunk);
       else if (mode === 'hold-answers') held.push(chunk);
+      else if (mode === 'panic') client.end(panic());
       else client.destroy();
       if (mode !== 'pass') interrupt();
     });
@@ -88,6 +108,12 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
     set mode(next) {
       mode = next;
       if (next === 'pass') for (const one of release) one();
+    },
+    get poison() {
+      return poison;
+    },
+    set poison(text) {
+      poison = text;
     },
     interrupted: () => new Promise((resolve) => waiting.push(resolve)),
     cut() {

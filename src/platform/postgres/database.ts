@@ -5,7 +5,7 @@
  */
 import pg from 'pg';
 import type { Logger } from '../logger.js';
-import { isRetryable } from './sqlstate.js';
+import { isRetryable, isUnavailable } from './sqlstate.js';
 
 /** Runs statements: a database (any connection of its pool) or one transaction. */
 export interface Queryable {
@@ -45,9 +45,16 @@ export interface DatabaseOptions {
   readonly json?: 'text' | 'parsed';
 }
 
+/** What a statement that was cut off by its timeout has, to say so, before its connection counts as lost. */
+const ANSWER_GRACE_MS = 5_000;
+/** The longest that a timer takes. */
+const FOR_EVER_MS = 2 ** 31 - 1;
+
 export interface TransactionOptions {
   readonly isolation?: 'read committed' | 'repeatable read';
   readonly readOnly?: boolean;
+  /** Its statements may take as long as they like, and wait for locks as long: for changes of the schema. */
+  readonly unbounded?: boolean;
   /** How often a transaction that ended with 40001 or 40P01 is begun again; 5 by default. */
   readonly retries?: number;
 }
@@ -95,7 +102,11 @@ export class Database implements Queryable {
       max: options.max ?? 4,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
       idleTimeoutMillis: 30_000,
+      // Without the delay, the kernel looks after two hours for the first time whether the server is still there.
       keepAlive: true,
+      keepAliveInitialDelayMillis: 5_000,
+      // The server keeps the time of a statement; when it stands still, or packets vanish, only we can.
+      query_timeout: (options.statementTimeoutMs ?? 30_000) + ANSWER_GRACE_MS,
       statement_timeout: options.statementTimeoutMs ?? 30_000,
       lock_timeout: options.lockTimeoutMs ?? 10_000,
       idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 5_000,
@@ -167,22 +178,27 @@ export class Database implements Queryable {
     // Without a listener, a connection that breaks between two statements would end the process.
     const ignore = (): void => undefined;
     client.on('error', ignore);
-    let broken: Error | undefined;
+    let broken = false;
     try {
       const isolation = (options.isolation ?? 'read committed').toUpperCase();
       await client.query(`BEGIN ISOLATION LEVEL ${isolation}${options.readOnly ? ' READ ONLY' : ''}`);
+      if (options.unbounded)
+        await client.query('SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0');
+      const patience = options.unbounded ? { query_timeout: FOR_EVER_MS } : {};
       const tx: Queryable = {
         query: async <R extends readonly unknown[]>(
           text: string,
           values: readonly unknown[] = [],
           name?: string,
-        ) => (await client.query<R>(statement(text, values, name))).rows,
+        ) => (await client.query<R>({ ...statement(text, values, name), ...patience })).rows,
       };
       const value = await work(tx);
-      await client.query('COMMIT');
+      await client.query({ text: 'COMMIT', ...patience });
       return value;
     } catch (error) {
-      await client.query('ROLLBACK').catch((failure: Error) => (broken = failure));
+      // A connection that gave no answer gives none to a ROLLBACK either; its end rolls back.
+      if (isUnavailable(error)) broken = true;
+      else await client.query('ROLLBACK').catch(() => (broken = true));
       throw error;
     } finally {
       client.off('error', ignore);

@@ -8,6 +8,7 @@ import { TidemarkError } from '../errors.js';
 import { quoteIdent, type Database } from './database.js';
 
 const MIN_SERVER = 150_000;
+const UNBOUNDED = { unbounded: true };
 const MIGRATIONS_DIR = new URL('../../../migrations/', import.meta.url);
 
 export interface MigrationReport {
@@ -50,8 +51,6 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
   for (const file of files) {
     const ran = await db.transaction(async (tx) => {
       // One lock per schema name, held until commit: processes that start together wait here.
-      await tx.query(`SET LOCAL lock_timeout = 0`);
-      await tx.query(`SET LOCAL statement_timeout = 0`);
       await tx.query(`SELECT pg_advisory_xact_lock(hashtext('tidemark:migrate'), hashtext($1))`, [db.schema]);
       await tx.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
       await tx.query(
@@ -73,7 +72,7 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
         file.name,
       ]);
       return true;
-    });
+    }, UNBOUNDED);
     if (ran) applied.push(file.name);
   }
   return { applied, version: files.at(-1)?.number ?? 0 };

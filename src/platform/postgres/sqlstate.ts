@@ -31,6 +31,14 @@ export function wasAnswered(error: unknown): boolean {
   return state !== undefined && !/^(08|57P0|40003)/.test(state);
 }
 
+/**
+ * Of the classes in which Postgres also ends with a PANIC (out of disk, I/O errors, bugs): it may have written its commit
+ * before. The severity that would tell is translated to the server's language, so that only a look at the session does.
+ */
+export function mayBePanic(error: unknown): boolean {
+  return /^(25P0[34]|53|58|F0|XX)/.test(sqlState(error) ?? '');
+}
+
 /** The connection was refused, lost or never made. */
 export function isUnavailable(error: unknown): boolean {
   const state = sqlState(error);
@@ -38,7 +46,7 @@ export function isUnavailable(error: unknown): boolean {
   return (
     error instanceof Error &&
     !('severity' in error) &&
-    /ECONN|EPIPE|ETIMEDOUT|ENOENT|ENOTFOUND|EAI_AGAIN|terminated|Connection|connect|closed|timeout exceeded/i.test(
+    /ECONN|EPIPE|ETIMEDOUT|ENOENT|ENOTFOUND|EAI_AGAIN|terminated|Connection|connect|closed|timeout exceeded|read timeout/i.test(
       `${'code' in error ? String(error.code) : ''} ${error.message}`,
     )
   );
