@@ -1,12 +1,14 @@
 /** Puts the parts of one process together, in the order in which they start; they stop in the reverse of it. */
 import type { AnyApp } from '../domain/app.js';
+import type { StoredEvent } from '../domain/events.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import { Leases } from '../platform/postgres/leases.js';
 import { ProgressTracker } from '../projections/progress-tracker.js';
 import { projectionStatuses, type Projections } from '../projections/projections.js';
-import type { ProjectionState } from '../projections/types.js';
+import type { ChangeEntry, ProjectionState } from '../projections/types.js';
 import type { Signer } from '../platform/signing.js';
+import { Recent } from '../platform/recent.js';
 import { Wakeups } from '../platform/wakeups.js';
 import type { Config } from './config.js';
 import type { Context, RoleLayer } from './context.js';
@@ -68,7 +70,9 @@ function createContext(options: AssemblyOptions): { context: Context; base: Laye
   const leases = new Leases({ db: databases.open('leases', 1), logger });
   const metrics = new MetricsRegistry();
   const { announcer, probe } = hints;
-  const context = { app, config, logger, metrics, databases, signer, wakeups, announcer, probe, leases };
+  const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
+  const shared = { app, config, logger, metrics, databases, signer };
+  const context = { ...shared, wakeups, announcer, probe, recent, leases };
   const nothing = async (): Promise<void> => undefined;
   const pools = service('pools', { start: nothing, stop: () => databases.end() });
   const own = embedded && service('embedded-postgres', { start: nothing, stop: () => embedded.stop() });

@@ -1,10 +1,13 @@
 /** What the roles of one process share. */
 import type { AnyApp } from '../domain/app.js';
+import type { StoredEvent } from '../domain/events.js';
 import type { HeadProbe } from '../platform/head-probe.js';
 import type { Logger } from '../platform/logger.js';
 import type { Leases } from '../platform/postgres/leases.js';
+import type { Recent } from '../platform/recent.js';
 import type { Signer } from '../platform/signing.js';
 import type { Announcer, Wakeups } from '../platform/wakeups.js';
+import type { ChangeEntry } from '../projections/types.js';
 import type { FastifyInstance } from 'fastify';
 import type { Operations } from '../protocol/openapi.js';
 import type { Config, Role } from './config.js';
@@ -22,6 +25,8 @@ export interface Context {
   readonly wakeups: Wakeups;
   readonly announcer: Announcer;
   readonly probe: HeadProbe;
+  /** What this process committed a moment ago, so that its own followers need not ask Postgres for it. */
+  readonly recent: { readonly events: Recent<StoredEvent>; readonly changes: Recent<ChangeEntry> };
   /** Who does what among the processes; runs where a role needs it. */
   readonly leases: Leases;
 }

@@ -2,7 +2,7 @@
  * The command bus: the one way in which events come to be. Checks a command, queues it behind the others of its
  * stream, has it decided and appended, and answers with what was written and a token to read it by.
  */
-import { v7 as uuidV7 } from 'uuid';
+import { newId } from '../platform/ids.js';
 import type { z } from 'zod';
 import type { AnyAggregate } from '../domain/aggregate.js';
 import type { AnyApp } from '../domain/app.js';
@@ -202,7 +202,7 @@ function checkedCommand(request: CommandRequest, aggregate: AnyAggregate, schema
     });
   }
   const ifNoneMatch = request.ifNoneMatch ?? false;
-  const id = uuidV7();
+  const id = newId();
   const hash = { streamId, payload, ifMatch, ifNoneMatch };
   return {
     aggregate,

@@ -1,5 +1,5 @@
 /** One pure decision, and the events it leads to as they are stored. */
-import { v7 as uuidV7 } from 'uuid';
+import { newId } from '../platform/ids.js';
 import type { AnyAggregate } from '../domain/aggregate.js';
 import type { EmittedEvent } from '../domain/decisions.js';
 import { DomainError } from '../domain/errors.js';
@@ -83,7 +83,7 @@ function writeDown(
     const version = on.version + events.length + 1;
     state = aggregate.evolve(state, { type, data: JSON.parse(text), streamId, version });
     events.push({
-      eventId: uuidV7(),
+      eventId: newId(),
       type,
       schemaVersion: aggregate.events[type]?.version ?? 1,
       data: text,

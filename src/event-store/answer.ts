@@ -1,5 +1,7 @@
 /** The answer of an append call as an outcome for each request of its batch. */
 import type { Logger } from '../platform/logger.js';
+import type { StoredEvent } from '../domain/events.js';
+import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { refKey, type Call, type Row } from './call.js';
 import type { Pending, PendingStream } from './pending.js';
@@ -15,6 +17,9 @@ export type AppendRow = readonly [
   recorded: string,
   answers: string | null,
 ];
+
+/** About what an event is beside its data. */
+const ROW_BYTES = 500;
 
 const numbers = (array: string): number[] => array.slice(1, -1).split(',').map(Number);
 
@@ -141,6 +146,31 @@ export function announceAll(
   } catch (err) {
     logger.error({ err }, 'new events could not be announced');
   }
+}
+
+/** Hands what was appended to the followers of this process. The events of one stream have consecutive seqs. */
+export function keepRecent(
+  recent: Recent<StoredEvent>,
+  part: readonly Pending[],
+  outcomes: readonly (AppendOutcome | undefined)[],
+): void {
+  outcomes.forEach((outcome, index) => {
+    if (outcome?.kind !== 'appended') return;
+    const { recordedAt } = outcome;
+    outcome.streams.forEach(({ category, streamId, version, shard, seq }, at) => {
+      const events = part[index]?.streams[at]?.events ?? [];
+      events.forEach((event, n) => {
+        const back = events.length - 1 - n;
+        const where = { category, shard, seq: seq - back, streamId, version: version - back, recordedAt };
+        const { eventId, type, schemaVersion, data, tags, metadata } = event;
+        recent.offer(category, shard, {
+          seq: where.seq,
+          bytes: ROW_BYTES + data.length,
+          make: () => ({ ...where, eventId, type, schemaVersion, data: JSON.parse(data), tags, metadata }),
+        });
+      });
+    });
+  });
 }
 
 export interface Decoded {

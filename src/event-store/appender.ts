@@ -7,8 +7,10 @@ import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database, Session } from '../platform/postgres/database.js';
 import { isRefused, isRetryable, isTimeout, sqlState, wasAnswered } from '../platform/postgres/sqlstate.js';
+import type { StoredEvent } from '../domain/events.js';
+import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
-import { announceAll, decodeCall, type AppendRow } from './answer.js';
+import { announceAll, decodeCall, keepRecent, type AppendRow } from './answer.js';
 import { encodeCall, refKey, type Call, type KnownHead } from './call.js';
 import { resolveUnknown } from './outcome.js';
 import { refused, type Pending } from './pending.js';
@@ -20,6 +22,7 @@ export interface AppenderDeps {
   readonly database: Database;
   readonly statements: EventStoreStatements;
   readonly announcer: Announcer;
+  readonly recent: Recent<StoredEvent> | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly callTimeoutMs: number;
@@ -151,6 +154,7 @@ export class Appender {
     const { logger } = this.#deps;
     switch (fate.kind) {
       case 'answered': {
+        if (this.#deps.recent) keepRecent(this.#deps.recent, part, fate.outcomes);
         announceAll(
           this.#deps,
           fate.outcomes.filter((outcome) => outcome !== undefined),

@@ -6,6 +6,7 @@ import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
+import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { Appender } from './appender.js';
 import { Lane } from './lane.js';
@@ -32,6 +33,8 @@ export interface EventStoreDeps {
   /** Shards of each of these logs. */
   readonly shards: number;
   readonly announcer: Announcer;
+  /** Gets what was appended, for followers in this process. */
+  readonly recent?: Recent<StoredEvent>;
   readonly logger: Logger;
   readonly observer?: EventStoreObserver;
   readonly clock?: Clock;
@@ -65,6 +68,7 @@ export class PostgresEventStore implements EventStore, Service {
       ...shared,
       ...this.#options,
       announcer: deps.announcer,
+      recent: deps.recent,
       clock: this.#clock,
     });
     const work = async (batch: readonly Pending[]): Promise<void> => {

@@ -66,12 +66,13 @@ BEGIN
   END IF;
   PERFORM FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into) ORDER BY s.shard FOR NO KEY UPDATE;
 
+  written := clock_timestamp();
   SELECT array_agg(b.slot ORDER BY b.shard), array_agg(b.head ORDER BY b.shard) INTO slots, heads FROM (
     SELECT s.shard, s.slot, greatest(s.low, coalesce((SELECT max(c.seq) FROM ${changes} c WHERE c.log = '${log}' AND c.shard = s.shard), 0)) AS head
     FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into)
   ) b;
   INSERT INTO ${changes} (log, shard, seq, slot, key, before_channels, "row", recorded_at)
-  SELECT '${log}', p_into[u.at], heads[u.at] + u.off, slots[u.at], u.key, u.before, u."row", clock_timestamp()
+  SELECT '${log}', p_into[u.at], heads[u.at] + u.off, slots[u.at], u.key, u.before, u."row", written
   FROM unnest(p_keys, p_at, p_off, p_before, p_rows) AS u(key, at, off, before, "row");
 
   IF p_known < cardinality(p_keys) THEN
@@ -93,7 +94,7 @@ END
  * to compare (NULLs where none is needed); `p_into`, the change shards touched, ascending; then one entry per changed key,
  * in key order: key, revision folded from (0: no row), place in `p_into` (from 1), place among the batch's changes of
  * that shard (from 1), channel values before, row after (NULL: none). `p_known` is how many have a revision, `p_gone` the
- * keys whose row goes. Returns the head of each shard of `p_into` before the batch.
+ * keys whose row goes. Returns the head of each shard of `p_into` before the batch, and when the changes were recorded.
  *
  * The planner settings keep every statement on the indexes: plans are cached, and one made while the table was empty
  * would scan it for ever. For the same reason nothing is joined to the table but by a lateral look-up.
@@ -101,7 +102,7 @@ END
 export function createApply(db: Database, projection: AnyProjection): string {
   return `CREATE OR REPLACE FUNCTION ${db.table(applyFunction(projection))}(
     p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_scope text, p_holder text, p_term bigint, p_into int[],
-    p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[], OUT heads bigint[])
+    p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[], OUT heads bigint[], OUT written timestamptz)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $tidemark$${applyBody(db, projection)}$tidemark$`;
 }

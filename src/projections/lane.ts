@@ -42,6 +42,7 @@ export interface LaneOptions {
   wrote(info: {
     progress: readonly Progress[];
     heads: Written['heads'];
+    entries: Written['entries'];
     events: number;
     changes: number;
   }): void;
@@ -204,6 +205,6 @@ export class Lane {
     const written = await writeBatch(db, projection, fence, progress, changes, shards);
     for (const { key, row } of written.rows) this.#rows.keep(key, row);
     const events = progress.reduce((sum, { from, til }) => sum + til - from, 0);
-    wrote({ progress, heads: written.heads, events, changes: changes.length });
+    wrote({ progress, heads: written.heads, entries: written.entries, events, changes: changes.length });
   }
 }

@@ -28,7 +28,7 @@ export const slotTable = (projection: Versioned, slot: number): string =>
   `_log_${readModelTable(projection)}__s${slot}`;
 
 /** The function that writes a batch. Its number changes with its signature, so that older processes keep theirs. */
-export const applyFunction = (projection: Versioned): string => `_apply1_${readModelTable(projection)}`;
+export const applyFunction = (projection: Versioned): string => `_apply2_${readModelTable(projection)}`;
 
 /** An index over some columns; the same columns give the same name. */
 export function indexName(projection: Versioned, columns: readonly string[]): string {

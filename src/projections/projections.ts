@@ -6,10 +6,11 @@ import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Leases } from '../platform/postgres/leases.js';
+import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
 import type { ProgressTracker } from './progress-tracker.js';
 import { Projector, type ProjectorObserver, type ProjectorOptions } from './projector.js';
-import type { ProjectionStatus } from './types.js';
+import type { ChangeEntry, ProjectionStatus } from './types.js';
 
 export interface ProjectionsOptions {
   readonly app: AnyApp;
@@ -18,6 +19,8 @@ export interface ProjectionsOptions {
   readonly feed: Feed<StoredEvent>;
   readonly leases: Pick<Leases, 'join'>;
   readonly announcer: Announcer;
+  /** Gets what was written to the change logs, for followers in this process. */
+  readonly recent?: Recent<ChangeEntry>;
   readonly logger: Logger;
   readonly observer?: ProjectorObserver;
   readonly tuning?: Pick<ProjectorOptions, 'maxBatch' | 'lanes' | 'newerRetryMs'>;

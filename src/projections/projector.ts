@@ -10,12 +10,14 @@ import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Lease, Leases, Participation } from '../platform/postgres/leases.js';
+import type { Recent } from '../platform/recent.js';
 import { progressLog, type Announcer } from '../platform/wakeups.js';
 import { Beginnings } from './beginnings.js';
 import type { Stop } from './fold.js';
 import { Lane } from './lane.js';
 import { changeLogOf } from './names.js';
-import { WriteConflict, type ConflictKind, type Fence } from './write.js';
+import type { ChangeEntry } from './types.js';
+import { keepRecent, WriteConflict, type ConflictKind, type Fence } from './write.js';
 
 /** What is counted; all calls are cheap and none may throw. */
 export interface ProjectorObserver {
@@ -32,6 +34,8 @@ export interface ProjectorOptions {
   readonly feed: Feed<StoredEvent>;
   readonly leases: Pick<Leases, 'join'>;
   readonly announcer: Announcer;
+  /** Gets what was written to the change log, for followers in this process. */
+  readonly recent?: Recent<ChangeEntry>;
   readonly logger: Logger;
   /** Shards of every log. */
   readonly shards: number;
@@ -96,14 +100,15 @@ export class Projector implements Service {
   }
 
   #lane(cacheChars: number): Lane {
-    const { projection, db, shards, announcer, observer } = this.#options;
+    const { projection, db, shards, announcer, recent, observer } = this.#options;
     return new Lane({
       db,
       projection,
       shards,
       maxEvents: EVENTS_A_TRANSACTION,
       cacheChars,
-      wrote: ({ progress, heads, events, changes }) => {
+      wrote: ({ progress, heads, entries, events, changes }) => {
+        if (recent) keepRecent(recent, entries);
         for (const { shard, seq } of heads) announcer.announce(changeLogOf(projection), shard, seq);
         for (const { source, shard, til } of progress) {
           announcer.announce(progressLog(projection.name, projection.version, source), shard, til);

@@ -7,12 +7,13 @@ import { sortByBytes } from '../platform/postgres/logs.js';
 import { shardOf } from '../platform/murmur2.js';
 import { isRetryable, sqlState } from '../platform/postgres/sqlstate.js';
 import { jittered } from '../platform/pause.js';
+import type { Recent } from '../platform/recent.js';
 import { APPLY_ERRORS } from './apply.js';
 import { rowToJson } from './columns.js';
 import type { Touched } from './fold.js';
-import { applyFunction } from './names.js';
+import { applyFunction, changeLogOf } from './names.js';
 import type { KnownRow } from './rows.js';
-import type { ChannelValue } from './types.js';
+import type { ChangeEntry, ChannelValue } from './types.js';
 
 /** What must still hold when a batch is written. */
 export interface Fence {
@@ -55,7 +56,7 @@ const UNIQUE_VIOLATION = '23505';
 
 /** One batch: the whole transaction, arguments as of `createApply`. A named statement: its plan is a call and no more. */
 const callApply = (db: Database, projection: AnyProjection): string =>
-  `SELECT heads FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
+  `SELECT heads, written FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
 
 function conflictOf(error: unknown): WriteConflict | undefined {
   const state = sqlState(error);
@@ -93,15 +94,18 @@ export function changesOf(
   return changes;
 }
 
-function channelsBefore(projection: AnyProjection, { before }: Change): string | undefined {
-  if (before.row === null) return undefined;
+function channelsBefore(
+  projection: AnyProjection,
+  before: KnownRow,
+): Readonly<Record<string, ChannelValue>> | null {
+  if (before.row === null) return null;
   const values: Record<string, ChannelValue> = {};
   for (const name of new Set(projection.channels.flat())) {
     const value = before.row[name];
     values[name] =
       typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
   }
-  return JSON.stringify(values);
+  return values;
 }
 
 /** The changes in lock order, and where in the change log each will stand. */
@@ -128,6 +132,8 @@ function place(
 
 export interface Written {
   readonly rows: readonly { readonly key: string; readonly row: KnownRow }[];
+  /** What was written to the change log, in the order of each shard. */
+  readonly entries: readonly ChangeEntry[];
   /** New heads of the change shards that were touched. */
   readonly heads: readonly { readonly shard: number; readonly seq: number }[];
 }
@@ -161,35 +167,69 @@ export async function writeBatch(
     int8Array(ordered.map(({ before }) => before.rev)),
     int4Array(at),
     int4Array(off),
-    jsonArray(ordered.map((change) => channelsBefore(projection, change))),
+    jsonArray(
+      ordered.map(({ before }) => {
+        const channels = channelsBefore(projection, before);
+        return channels === null ? undefined : JSON.stringify(channels);
+      }),
+    ),
     jsonArray(ordered.map(({ after }) => after.json ?? undefined)),
     ordered.filter(({ before }) => before.rev > 0).length,
     textArray(gone),
   ];
-  const heads = await call(db, projection, values);
+  const { heads, recordedAt } = await call(db, projection, values);
+  const log = changeLogOf(projection);
+  const seqAt = (n: number): number => (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0);
+  const entries = ordered.map(({ key, before, after }, n): ChangeEntry => {
+    const shard = into[(at[n] ?? 1) - 1] ?? 0;
+    return {
+      log,
+      shard,
+      seq: seqAt(n),
+      key,
+      before: channelsBefore(projection, before),
+      row: after.json,
+      recordedAt,
+    };
+  });
   const rows = ordered.map(({ key, after }, n) => ({
     key,
-    row: { ...after, rev: after.json === null ? 0 : (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0) },
+    row: { ...after, rev: after.json === null ? 0 : seqAt(n) },
   }));
-  return { rows, heads: into.map((shard, n) => ({ shard, seq: (heads[n] ?? 0) + (counts[n] ?? 0) })) };
+  return {
+    rows,
+    entries,
+    heads: into.map((shard, n) => ({ shard, seq: (heads[n] ?? 0) + (counts[n] ?? 0) })),
+  };
 }
 
 async function call(
   db: Database,
   projection: AnyProjection,
   values: readonly unknown[],
-): Promise<readonly number[]> {
+): Promise<{ heads: readonly number[]; recordedAt: string }> {
   for (let attempt = 0; ; attempt++) {
     try {
-      const [row] = await db.query<[readonly (number | string)[] | null]>(
+      const [row] = await db.query<[readonly (number | string)[] | null, string | null]>(
         callApply(db, projection),
         values,
         applyFunction(projection),
       );
-      return (row?.[0] ?? []).map(Number);
+      return { heads: (row?.[0] ?? []).map(Number), recordedAt: row?.[1] ?? '' };
     } catch (error) {
       if (attempt >= RETRIES || !isRetryable(error)) throw conflictOf(error) ?? error;
       await new Promise((resolve) => setTimeout(resolve, jittered(10 * 2 ** attempt)));
     }
+  }
+}
+
+/** About what a change is beside its row. */
+const CHANGE_BYTES = 300;
+
+/** Hands what was written to the followers of this process. */
+export function keepRecent(recent: Recent<ChangeEntry>, entries: readonly ChangeEntry[]): void {
+  for (const entry of entries) {
+    const bytes = CHANGE_BYTES + (entry.row?.length ?? 0);
+    recent.offer(entry.log, entry.shard, { seq: entry.seq, bytes, make: () => entry });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { Server } from 'node:http';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { v7 as uuidV7 } from 'uuid';
+import { newId } from '../../platform/ids.js';
 import { TidemarkError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/logger.js';
 import { addCorsHeaders, admit, answerPreflight, isPreflight, type AccessPolicies } from './access.js';
@@ -53,7 +53,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     trustProxy: trusted(options.trustProxy),
-    genReqId: () => uuidV7(),
+    genReqId: () => newId(),
     // Without Node’s own check of `Host`, whose answer has no body; `admit` does it.
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,

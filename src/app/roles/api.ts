@@ -31,13 +31,14 @@ export interface ApiRole extends RoleLayer {
 }
 
 function writeSide(context: Context): { store: PostgresEventStore; bus: CommandBus } {
-  const { app, config, databases, announcer, logger, signer, metrics } = context;
+  const { app, config, databases, announcer, recent, logger, signer, metrics } = context;
   const store = new PostgresEventStore(
     {
       database: databases.open('api-write', config.appendLanes + WRITE_SIDE_READS),
       categories: app.aggregates.map(({ name }) => name),
       shards: app.shards,
       announcer,
+      ...(config.roles.includes('projector') ? { recent: recent.events } : {}),
       logger,
       observer: appendMetrics(metrics),
     },

@@ -27,14 +27,22 @@ const changeSource = (db: Database): ChangeSource => ({
 const DRAIN_SHARE = 0.25;
 
 export function createGatewayRole(context: Context): GatewayRole {
-  const { app, config, databases, wakeups, leases, probe, logger, signer, metrics } = context;
+  const { app, config, databases, wakeups, leases, probe, recent, logger, signer, metrics } = context;
   const db = databases.open('gateway', config.poolSize);
   const source = changeSource(db);
   const gateway = createGateway({
     app,
     engine: chooseSocketEngine(config.socketEngine, logger),
     source,
-    feed: new PostgresFeed<ChangeEntry>({ read: source.readChanges, wakeups, leases, logger }),
+    feed: new PostgresFeed<ChangeEntry>({
+      read: async (log, shard, after, limit) => {
+        const entries = recent.changes.after(log, shard, after, limit);
+        return entries ? { kind: 'entries', entries } : source.readChanges(log, shard, after, limit);
+      },
+      wakeups,
+      leases,
+      logger,
+    }),
     signer,
     logger,
     observer: gatewayMetrics(metrics),

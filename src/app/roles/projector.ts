@@ -13,17 +13,30 @@ export interface ProjectorRole extends RoleLayer {
 }
 
 export function createProjectorRole(context: Context): ProjectorRole {
-  const { app, config, databases, wakeups, announcer, leases, logger, metrics } = context;
+  const { app, config, databases, wakeups, announcer, recent, leases, logger, metrics } = context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
   const statements = eventStoreStatements(db);
   const feed = new PostgresFeed<StoredEvent>({
-    read: (log, shard, after, limit) => readShard(db, statements, log, shard, after, limit),
+    read: async (log, shard, after, limit) => {
+      const entries = recent.events.after(log, shard, after, limit);
+      if (entries) return { kind: 'entries', entries };
+      return readShard(db, statements, log, shard, after, limit);
+    },
     wakeups,
     leases,
     logger,
   });
   const observer = projectorMetrics(metrics);
-  const projections = new Projections({ app, db, feed, leases, announcer, logger, observer });
+  const projections = new Projections({
+    app,
+    db,
+    feed,
+    leases,
+    announcer,
+    ...(config.roles.includes('gateway') ? { recent: recent.changes } : {}),
+    logger,
+    observer,
+  });
   const life = service('projector', {
     async start() {
       await leases.start();
