@@ -65,7 +65,7 @@ export async function readModelFaults(
   const faults: string[] = [];
   const events: StoredEvent[] = [];
   for (const { aggregate } of projection.sources)
-    events.push(...(await allEvents(store, aggregate.name, shards)));
+    for (const event of await allEvents(store, aggregate.name, shards)) events.push(event);
   const expected = folded(projection, events);
   const { rows } = await readSnapshot(db, projection, {}, 100_000);
   for (const [key, , row] of rows) {
