@@ -30,6 +30,22 @@ const readStream = (events: string, comparison: '>=' | '<=', order: 'ASC' | 'DES
          WHERE e.category = $1 AND e.stream_id = $2 AND e.version ${comparison} $3 ORDER BY e.version ${order} LIMIT $4`,
 });
 
+/** @param keys the table of idempotency keys */
+const purgeStatements = (keys: string): Pick<EventStoreStatements, 'keyPages' | 'purgeKeys'> => ({
+  // Pages of the key table as they are now. Locks: none.
+  keyPages: {
+    text: `SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::int`,
+  },
+  // Removes expired keys of a range of pages: a scan of just these pages, so that no index on the time is needed, which every append
+  // would pay for. Locks: the removed rows; an append only reads keys and never waits for them.
+  purgeKeys: {
+    text: `WITH gone AS (
+               DELETE FROM ${keys} WHERE ctid >= format('(%s,0)', $1::int8)::tid AND ctid < format('(%s,0)', $2::int8)::tid
+                 AND recorded_at < clock_timestamp() - make_interval(secs => $3::float8 / 1000) RETURNING 1)
+             SELECT count(*)::int FROM gone`,
+  },
+});
+
 export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreStatements {
   const events = db.table('events');
   const keys = db.table('idempotency_keys');
@@ -96,17 +112,6 @@ export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreSta
              SET fingerprint = excluded.fingerprint, version = excluded.version, state = excluded.state, recorded_at = now()
              WHERE s.fingerprint <> excluded.fingerprint OR s.version < excluded.version`,
     },
-    // Pages of the key table as they are now. Locks: none.
-    keyPages: {
-      text: `SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::int`,
-    },
-    // Removes expired keys of a range of pages: a scan of just these pages, so that no index on the time is needed, which every append
-    // would pay for. Locks: the removed rows; an append only reads keys and never waits for them.
-    purgeKeys: {
-      text: `WITH gone AS (
-               DELETE FROM ${keys} WHERE ctid >= format('(%s,0)', $1::int8)::tid AND ctid < format('(%s,0)', $2::int8)::tid
-                 AND recorded_at < clock_timestamp() - make_interval(secs => $3::float8 / 1000) RETURNING 1)
-             SELECT count(*)::int FROM gone`,
-    },
+    ...purgeStatements(keys),
   };
 }
