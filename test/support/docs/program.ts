@@ -1,0 +1,56 @@
+/** The TypeScript of a document as one program: compiled as strictly as the house, and run. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const run = promisify(execFile);
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+}
+
+async function outcomeOf(command: string, args: readonly string[]): Promise<Outcome> {
+  const env = { ...process.env, TSX_TSCONFIG_PATH: path.join(ROOT, 'tsconfig.json') };
+  try {
+    const { stdout, stderr } = await run(command, args, { cwd: ROOT, env });
+    return { code: 0, output: stdout + stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: number; stdout?: string; stderr?: string };
+    return { code: code ?? 1, output: `${stdout ?? ''}${stderr ?? ''}` };
+  }
+}
+
+export interface Program {
+  compile(): Promise<Outcome>;
+  run(): Promise<Outcome>;
+  remove(): Promise<void>;
+}
+
+/** @param text of one module, which imports `tidemark`, `tidemark/testing` and packages of the house */
+export async function programOf(text: string): Promise<Program> {
+  // Inside of the house, so that packages are found, where neither git nor the linter looks.
+  const parent = path.join(ROOT, 'coverage');
+  await mkdir(parent, { recursive: true });
+  const folder = await mkdtemp(path.join(parent, 'docs-'));
+  const file = path.join(folder, 'program.ts');
+  const config = path.join(folder, 'tsconfig.json');
+  await writeFile(file, text);
+  await writeFile(
+    config,
+    JSON.stringify({
+      extends: '../../tsconfig.json',
+      compilerOptions: { noUnusedLocals: false },
+      include: ['program.ts'],
+      exclude: [],
+    }),
+  );
+  return {
+    compile: () => outcomeOf(path.join(ROOT, 'node_modules/.bin/tsc'), ['-p', config, '--pretty', 'false']),
+    run: () => outcomeOf(process.execPath, ['--import', 'tsx', file]),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
