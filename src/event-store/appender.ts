@@ -6,7 +6,14 @@ import { TidemarkError } from '../platform/errors.js';
 import type { Clock } from '../platform/clock.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database, Session } from '../platform/postgres/database.js';
-import { isRefused, isRetryable, isTimeout, sqlState, wasAnswered } from '../platform/postgres/sqlstate.js';
+import {
+  isRefused,
+  isRetryable,
+  isTimeout,
+  mayBePanic,
+  sqlState,
+  wasAnswered,
+} from '../platform/postgres/sqlstate.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
@@ -66,6 +73,12 @@ function fateOf(error: unknown, careful: boolean, pid: number | undefined): Fate
 
 const byKey = ({ key: a = '' }: Pending, { key: b = '' }: Pending): number => (a < b ? -1 : a > b ? 1 : 0);
 
+/** What is left to send, last first. */
+function halves(part: readonly Pending[]): (readonly Pending[])[] {
+  const half = (part.length + 1) >> 1;
+  return [part.slice(half), part.slice(0, half)];
+}
+
 export class Appender {
   readonly #deps: AppenderDeps;
   /** How many of the next calls are careful ones. */
@@ -85,7 +98,7 @@ export class Appender {
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       if (part.length === 0) continue;
       const fate = await this.#send(part);
-      if (fate.kind === 'again') await pause(attempt++);
+      if (fate.kind === 'again' || fate.kind === 'lost') await pause(attempt++);
       parts.push(...(await this.#meet(part, fate)));
     }
   }
@@ -126,10 +139,22 @@ export class Appender {
       session.release();
       return this.#understand(part, call, row, session.pid);
     } catch (error) {
-      const fate = fateOf(error, careful, session.pid);
+      const fate = (await this.#survived(session, error))
+        ? fateOf(error, careful, session.pid)
+        : ({ kind: 'lost', pid: session.pid, cause: error } as const);
       session.release(fate.kind === 'lost');
       return fate;
     }
+  }
+
+  /** Whether the backend outlived its error: one that did not may have written its commit before (a PANIC). */
+  async #survived(session: Session, error: unknown): Promise<boolean> {
+    if (!mayBePanic(error)) return true;
+    const asked = within(this.#deps.callTimeoutMs, session.query(this.#deps.statements.alive.text));
+    return asked.then(
+      () => true,
+      () => false,
+    );
   }
 
   /** What was answered is written; an answer that makes no sense is looked up like one that never came. */
@@ -163,10 +188,7 @@ export class Appender {
         return [part.filter((_, index) => fate.outcomes[index] === undefined)];
       }
       case 'refused': {
-        if (part.length > 1) {
-          const half = part.length >> 1;
-          return [part.slice(half), part.slice(0, half)];
-        }
+        if (part.length > 1) return halves(part);
         for (const pending of part)
           pending.fail(refused('Postgres refuses the data of this append', fate.cause));
         return [];
@@ -178,7 +200,10 @@ export class Appender {
         return [this.#patient(part, fate)];
       case 'lost': {
         logger.warn({ err: fate.cause, requests: part.length }, 'connection lost during an append');
-        return [await resolveUnknown(this.#deps, part, fate.pid)];
+        const unwritten = await resolveUnknown(this.#deps, part, fate.pid);
+        // In halves, and not for ever: it may be one of them that ends every connection it is sent on.
+        const again = { kind: 'again', code: 'database_unavailable', cause: fate.cause } as const;
+        return halves(this.#patient(unwritten, again));
       }
       case 'failed': {
         logger.error({ err: fate.cause, requests: part.length }, 'append failed');

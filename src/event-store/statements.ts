@@ -13,6 +13,7 @@ const EVENT_COLUMNS =
 export interface EventStoreStatements {
   readonly append: Statement;
   readonly appendOne: Statement;
+  readonly alive: Statement;
   readonly fence: Statement;
   readonly findAppended: Statement;
   readonly readForwards: Statement;
@@ -64,6 +65,8 @@ export function eventStoreStatements(db: Pick<Database, 'table'>): EventStoreSta
                CASE WHEN a.status = 1 THEN json_build_array(json_build_array(1, a.answer)) END
              FROM ${db.table('append_one_v1')}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) a`,
     },
+    // Whether a backend outlived the error that it answered with. Locks: none.
+    alive: { text: 'SELECT' },
     // Ends a backend of ours whose connection was lost, and waits (2 s at the most) until it is gone: else it could still begin the
     // append that waits in its socket, after the look-up found nothing. No row: it is gone already. Locks: none.
     fence: {

@@ -7,6 +7,7 @@ import {
   appended,
   claim,
   faultsOf,
+  newEvent,
   openStore,
   order,
   type OpenStore,
@@ -142,6 +143,53 @@ test('Postgres cannot be reached at all: nothing was written, and the answer say
   });
   proxy.mode = 'pass';
   expect(await open.store.append({ streams: [order('away', 0)] })).toMatchObject({ kind: 'appended' });
+});
+
+test('who looks an append up waits for whoever holds its shard', async () => {
+  await through();
+  const waiting = async (call: string): Promise<number> =>
+    (
+      await direct.db.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE $1`,
+        [`%${call}%`],
+      )
+    ).length;
+  let outcome: Promise<unknown> = Promise.resolve();
+  await direct.db.transaction(async (tx) => {
+    await tx.query(`SELECT FROM ${direct.db.table('shards')} WHERE log = 'order' FOR NO KEY UPDATE`);
+    outcome = open.store.append({ streams: [order('waits', 'any')] });
+    await expect.poll(() => waiting('append_one_v1'), { timeout: 4_000 }).toBe(1);
+    proxy.cut();
+    await expect.poll(() => waiting('find_appended_v1'), { timeout: 4_000 }).toBe(1);
+    // Its own backend was ended, so that it cannot begin behind the look-up.
+    expect(await waiting('append_one_v1')).toBe(0);
+  });
+  expect(await outcome).toMatchObject({ kind: 'appended', streams: [{ version: 1 }] });
+  expect(await versionsOf('waits')).toEqual([1]);
+});
+
+test('an append that ends its connection every time fails alone, and those behind it are written', async () => {
+  await through({ options: { appendTimeoutMs: 1_500 } });
+  proxy.poison = 'poisonous';
+  const requests = Array.from({ length: 20 }, (_, n) => ({ streams: [order(`beside-${n}`, 'any')] }));
+  const bad = { streams: [{ ...order('bad', 'any'), events: [newEvent({ data: '"poisonous"' })] }] };
+  const outcomes = requests.map((request) => open.store.append(request));
+  const refused = expect(open.store.append(bad)).rejects.toMatchObject({ code: 'database_unavailable' });
+  for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ kind: 'appended' });
+  await refused;
+  expect(await open.store.append({ streams: [order('behind', 0)] })).toMatchObject({ kind: 'appended' });
+  expect(await versionsOf('bad')).toEqual([]);
+});
+
+test('a PANIC says nothing of what was written: it is looked up', async () => {
+  await through();
+  proxy.mode = 'panic';
+  const panicked = proxy.interrupted();
+  const outcome = open.store.append({ streams: [order('panic', 'any')] });
+  await panicked;
+  proxy.mode = 'pass';
+  expect(await outcome).toMatchObject({ kind: 'appended', streams: [{ version: 1 }] });
+  expect(await versionsOf('panic')).toEqual([1]);
 });
 
 test('backends are killed again and again: each append is there once', async () => {
