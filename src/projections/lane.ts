@@ -58,6 +58,8 @@ const lastSeq = ({ from, entries }: EventBatch): number => entries.at(-1)?.seq ?
 
 /** JSON text of the rows that one transaction writes at the most, in characters. */
 const MAX_CHARS = 8 * 1024 * 1024;
+/** Rows that it touches at the most: an event may name many keys. */
+const MAX_ROWS = 50_000;
 
 export class Lane {
   readonly #options: LaneOptions;
@@ -157,9 +159,9 @@ export class Lane {
   async #attempt(batches: readonly EventBatch[], strict: boolean): Promise<(Stop | undefined)[]> {
     const { projection } = this.#options;
     const decoded = batches.map(({ source, entries }) => decode(projection, source, entries));
-    const { touched, stops } = await fold(projection, decoded, await this.#load(decoded), strict);
     // One event is written whatever it makes: it cannot be halved.
     const alone = batches.length === 1 && batches[0]?.entries.length === 1;
+    const { touched, stops } = await fold(projection, decoded, await this.#load(decoded, alone), strict);
     const changes = changesOf(projection, touched, alone ? Number.POSITIVE_INFINITY : MAX_CHARS);
     const unfit = changes.some(
       ({ after: { row, json } }) =>
@@ -175,7 +177,8 @@ export class Lane {
     return stops;
   }
 
-  async #load(decoded: readonly Decoded[]): Promise<ReadonlyMap<string, KnownRow>> {
+  /** @throws BatchTooLarge when the rows would not fit into memory */
+  async #load(decoded: readonly Decoded[], alone: boolean): Promise<ReadonlyMap<string, KnownRow>> {
     const keys = new Set<string>();
     const fresh = new Set<string>();
     for (const { events } of decoded) {
@@ -188,8 +191,9 @@ export class Lane {
         }
       }
     }
+    if (keys.size > MAX_ROWS && !alone) throw new BatchTooLarge(`more than ${MAX_ROWS} rows`);
     for (const key of fresh) keys.delete(key);
-    const rows = await this.#rows.load(keys);
+    const rows = await this.#rows.load(keys, alone ? Number.MAX_SAFE_INTEGER : MAX_CHARS);
     for (const key of fresh) rows.set(key, NO_ROW);
     return rows;
   }

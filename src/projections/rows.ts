@@ -8,6 +8,7 @@ import type { Database } from '../platform/postgres/database.js';
 import { textArray } from '../platform/postgres/arrays.js';
 import { rowFromColumns, rowJsonFromColumns } from './columns.js';
 import { selectRows } from './statements.js';
+import { BatchTooLarge } from './write.js';
 
 export interface KnownRow {
   /** 0: there is none. */
@@ -33,8 +34,12 @@ export class Rows {
     });
   }
 
-  /** The rows of some keys; those that are not known are read in one query. */
-  async load(keys: Iterable<string>): Promise<Map<string, KnownRow>> {
+  /**
+   * The rows of some keys; those that are not known are read in one query.
+   * @param maxBytes of the rows that are read
+   * @throws BatchTooLarge
+   */
+  async load(keys: Iterable<string>, maxBytes: number): Promise<Map<string, KnownRow>> {
     const found = new Map<string, KnownRow>();
     const missing: string[] = [];
     for (const key of keys) {
@@ -44,7 +49,9 @@ export class Rows {
     }
     if (missing.length === 0) return found;
     const keyAt = this.#projection.fields.findIndex(({ name }) => name === this.#projection.key);
-    const rows = await this.#db.query(selectRows(this.#db, this.#projection), [textArray(missing)]);
+    const rows = await this.#db.query(selectRows(this.#db, this.#projection), [textArray(missing), maxBytes]);
+    if (Number(rows.at(-1)?.[this.#projection.fields.length + 1] ?? 0) > maxBytes)
+      throw new BatchTooLarge(`more than ${maxBytes} bytes of rows`);
     for (const values of rows) {
       found.set(String(values[keyAt]), {
         rev: Number(values[this.#projection.fields.length]),

@@ -42,6 +42,13 @@ export const selectCheckpoints = (db: Tables): string =>
    FROM unnest($1::text[], $2::int[]) AS w(projection, version)
    JOIN ${db.table('checkpoints')} c ON c.projection = w.projection AND c.version = w.version`;
 
+/** Bytes of a row's texts, as Postgres reckons them. */
+const sizeOf = (projection: AnyProjection): string =>
+  readModelColumns(projection)
+    .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
+    .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`)
+    .join(' + ');
+
 /**
  * Rows of a read model and the heads of its change log, of one snapshot: one statement is one snapshot. Locks: none.
  * The first row has the heads, how many rows match (up to the limit + 1) and their bytes; no row follows when that is too much.
@@ -51,12 +58,9 @@ export const selectCheckpoints = (db: Tables): string =>
 export function selectSnapshot(db: Tables, projection: AnyProjection, where: string): string {
   const log = changeLogOf(projection);
   const columns = readModelColumns(projection);
-  const sizes = columns
-    .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
-    .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`);
   const key = quoteIdent(projection.key);
   return `WITH page AS MATERIALIZED (
-      SELECT ${columnList(projection)}, _rev, ${sizes.join(' + ')} AS _size
+      SELECT ${columnList(projection)}, _rev, ${sizeOf(projection)} AS _size
       FROM ${db.table(readModelTable(projection))} ${where === '' ? '' : `WHERE ${where}`}
       ORDER BY ${key} LIMIT $1::int + 1
     ), total AS MATERIALIZED (SELECT count(*)::int AS n, coalesce(sum(_size), 0)::bigint AS bytes FROM page)
@@ -73,12 +77,17 @@ export function selectSnapshot(db: Tables, projection: AnyProjection, where: str
 }
 
 /**
- * Rows by key with their revision. Locks: none; who folds from them proves it under the locks (apply.ts).
- * Not a named statement: first planned on an empty table, it would keep that plan. $1 keys.
+ * Rows by key with their revision, and the bytes of the rows up to each; they end with the row that makes it more than $2.
+ * Locks: none; who folds from them proves it under the locks (apply.ts).
+ * Not a named statement: first planned on an empty table, it would keep that plan. $1 keys, $2 bytes.
  */
 export const selectRows = (db: Tables, projection: AnyProjection): string =>
-  `SELECT ${columnList(projection)}, _rev FROM ${db.table(readModelTable(projection))}
-   WHERE ${quoteIdent(projection.key)} = ANY ($1::text[])`;
+  `SELECT ${columnList(projection)}, _rev, _total::bigint FROM (
+     SELECT ${columnList(projection)}, _rev, _size, sum(_size) OVER (ROWS UNBOUNDED PRECEDING) AS _total FROM (
+       SELECT ${columnList(projection)}, _rev, ${sizeOf(projection)} AS _size FROM ${db.table(readModelTable(projection))}
+       WHERE ${quoteIdent(projection.key)} = ANY ($1::text[])
+     ) r
+   ) t WHERE _total - _size <= $2::bigint`;
 
 /**
  * Where the workers of a projection version begin: its checkpoints and the epoch of its change log. Locks: none.
