@@ -52,7 +52,9 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
     const ran = await db.transaction(async (tx) => {
       // One lock per schema name, held until commit: processes that start together wait here.
       await tx.query(`SELECT pg_advisory_xact_lock(hashtext('tidemark:migrate'), hashtext($1))`, [db.schema]);
-      await tx.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+      // Asked first: IF NOT EXISTS wants the right to make schemas also where there is nothing to make.
+      const [there] = await tx.query<[boolean]>(`SELECT to_regnamespace($1) IS NOT NULL`, [schema]);
+      if (!there?.[0]) await tx.query(`CREATE SCHEMA ${schema}`);
       await tx.query(
         `CREATE TABLE IF NOT EXISTS ${schema}.migrations (number int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
       );
