@@ -10,6 +10,7 @@ import { account, claim, newEvent, openStore, order } from './event-store.js';
 const [url = '', seed = '0', count = '0'] = process.argv.slice(2);
 const WRITERS = 12;
 const STREAMS = 10;
+const BAD_DATA = '{';
 
 export interface Sent {
   readonly t: 'sent';
@@ -22,6 +23,8 @@ export interface Sent {
     readonly ids: readonly string[];
   }[];
   readonly key: string | undefined;
+  /** It has data that Postgres refuses. */
+  readonly bad: boolean;
 }
 
 export interface Got {
@@ -54,7 +57,7 @@ function randomStream(category: 'order' | 'account', id: number): StreamAppend {
   const stream =
     category === 'order' ? order(streamId, expected, events) : account(streamId, expected, events);
   // Now and then something that Postgres refuses, so that its batch is halved.
-  return random() < 0.03 && events > 0 ? { ...stream, events: [newEvent({ data: '{' })] } : stream;
+  return random() < 0.03 && events > 0 ? { ...stream, events: [newEvent({ data: BAD_DATA })] } : stream;
 }
 
 function randomStreams(): StreamAppend[] {
@@ -77,6 +80,7 @@ async function write(): Promise<void> {
       t: 'sent',
       n,
       key,
+      bad: streams.some(({ events }) => events.some(({ data }) => data === BAD_DATA)),
       streams: streams.map(({ category, streamId, expected, events }) => ({
         category,
         streamId,

@@ -64,7 +64,7 @@ async function follow(isOver: () => boolean): Promise<number[]> {
 
 /** What the writer was told, held against what is there. */
 function checkWriter({ sent, got }: Writer, byId: ReadonlyMap<string, LogRow>): void {
-  for (const { n, streams } of sent.values()) {
+  for (const { n, streams, bad } of sent.values()) {
     const ids = streams.flatMap((stream) => stream.ids);
     const there = ids.filter((id) => byId.has(id));
     // All or nothing, also where nobody was told.
@@ -73,7 +73,8 @@ function checkWriter({ sent, got }: Writer, byId: ReadonlyMap<string, LogRow>): 
     if (outcome === undefined) continue;
     if (outcome.kind !== 'appended') {
       expect(there).toEqual([]);
-      if (outcome.kind === 'failed') expect(outcome.code).toBe('append_refused');
+      if (outcome.kind === 'failed') expect(outcome).toMatchObject({ code: 'append_refused' });
+      if (outcome.kind === 'failed') expect(bad).toBe(true);
       continue;
     }
     outcome.streams.forEach((stream, at) => {

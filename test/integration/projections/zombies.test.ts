@@ -157,6 +157,11 @@ describe('two writers and a row that neither has', () => {
     await one.db.query(`INSERT INTO tidemark.leases (scope, item, holder, term) VALUES ('s', 0, 'me', 4)`);
     const lease = { scope: 's', item: 0, holder: 'me', term: 4 };
     const by = { ...(await fence()), lease };
+    // The same holder, but of a term that is over: what it began then may still be under way.
+    const former = { ...by, lease: { ...lease, term: 3 } };
+    await expect(writeBatch(one.db, Owners, former, progress(0), [change], SHARDS)).rejects.toMatchObject({
+      kind: 'fenced',
+    });
     const held = gate();
     const locked = gate();
     const holding = one.db.transaction(async (tx) => {
