@@ -1,4 +1,5 @@
 /** Coming back: from a position, from a cursor of HTTP, to another process, and when the position is no longer good. */
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CursorPayload } from '../../../src/protocol/positions.js';
 import type { Gateway } from '../../../src/realtime/gateway.js';
@@ -149,7 +150,12 @@ describe.each(engines)('resuming over $name', (engine) => {
     expect((await comeBack({ ...position, epoch: 'another' })).resets).toEqual(['epoch_changed']);
     expect((await comeBack(stack.signer.sign(foreign))).resets).toEqual(['epoch_changed']);
     expect((await comeBack({ ...position, pos: [[0, 1_000_000]] })).resets).toEqual(['position_ahead']);
+    const watcher = await stack.client(gateway);
+    const watching = await watcher.live({ id: 'w', view: 'board' });
     for (let n = 0; n < 21; n++) await stack.set(own('far'), list, null, `${n}`).then(() => stack.caughtUp());
+    // How far behind a position is depends on how far the gateway is itself.
+    const table = await stack.table();
+    await watcher.until(() => isDeepStrictEqual(watching.rows, table));
     const far = await comeBack(position);
     expect(far.resets).toEqual(['too_far_behind']);
     expect(far.rows).toEqual(await stack.table());
