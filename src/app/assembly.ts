@@ -58,6 +58,8 @@ export interface Assembly {
   urls(): RuntimeUrls;
 }
 
+/** Well within the life of a lease, so that a connection that stands still is given up before another process takes over. */
+const LEASE_TIMEOUT_MS = 3_000;
 /** Connections for health. */
 const OPS_CONNECTIONS = 2;
 
@@ -67,7 +69,10 @@ function createContext(options: AssemblyOptions): { context: Context; base: Laye
   const wakeups = new Wakeups();
   const hints = createHints(app, { databases, wakeups, logger });
   // Its one connection stands for this process: while it lives, its leases do.
-  const leases = new Leases({ db: databases.open('leases', 1), logger });
+  const leases = new Leases({
+    db: databases.open('leases', 1, { statementTimeoutMs: LEASE_TIMEOUT_MS }),
+    logger,
+  });
   const metrics = new MetricsRegistry();
   const { announcer, probe } = hints;
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };

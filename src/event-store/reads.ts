@@ -53,7 +53,7 @@ export async function readStream(
 }
 
 /** Pages up to this long are read without a look at their size. */
-const SHORT_PAGE = 64;
+const SHORT_PAGE = 16;
 /** Data of a longer page at the most, in bytes. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 

@@ -7,7 +7,7 @@ import { selectBoundedChanges, selectChanges } from './statements.js';
 import type { ChangeEntry, ChannelValue } from './types.js';
 
 /** Pages up to this long are read without a look at their size. */
-const SHORT_PAGE = 64;
+const SHORT_PAGE = 16;
 /** JSON text of the rows of a longer page at the most; a larger row comes alone. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 

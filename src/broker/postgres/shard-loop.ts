@@ -11,7 +11,7 @@ import { Turn, type Permits } from './permits.js';
 const SHORTEST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 5_000;
 /** Entries of a page where no more than these are expected. */
-const SHORT_PAGE = 64;
+const SHORT_PAGE = 16;
 /** Pages in a row that a shard far behind reads before others who are behind get their turn. */
 const PAGES_A_TURN = 4;
 
