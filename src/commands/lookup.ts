@@ -9,30 +9,28 @@ import { TidemarkError } from '../platform/errors.js';
 export function aggregateOf(app: AnyApp, name: string): AnyAggregate {
   const found = app.aggregates.find((one) => one.name === name);
   if (found) return found;
-  const aggregates = app.aggregates.map((one) => one.name);
-  throw new TidemarkError(
-    'unknown_aggregate',
-    `there is no such aggregate; there are ${aggregates.join(', ')}`,
-    {
-      extra: { aggregates },
-    },
-  );
+  const known = app.aggregates.map((one) => one.name);
+  throw new TidemarkError('unknown_aggregate', `there is no such aggregate; there are ${known.join(', ')}`, {
+    extra: { known },
+  });
 }
 
 /** The schema of a command's payload. @throws TidemarkError `unknown_command` */
 export function commandOf(aggregate: AnyAggregate, name: string): z.ZodType {
   const schema = Object.hasOwn(aggregate.commands, name) ? aggregate.commands[name] : undefined;
   if (schema) return schema;
-  const commands = Object.keys(aggregate.commands);
+  const known = Object.keys(aggregate.commands);
   throw new TidemarkError(
     'unknown_command',
-    `${aggregate.name} has no such command; there are ${commands.join(', ')}`,
-    { extra: { commands } },
+    `${aggregate.name} has no such command; there are ${known.join(', ')}`,
+    { extra: { known } },
   );
 }
 
 /** @throws TidemarkError `invalid_stream_id` */
 export function checkStreamId(streamId: string): void {
   const fault = idFault(streamId);
-  if (fault !== undefined) throw new TidemarkError('invalid_stream_id', `stream id: ${fault}`);
+  if (fault === undefined) return;
+  const faults = [{ path: '/id', message: fault }];
+  throw new TidemarkError('invalid_stream_id', `stream id: ${fault}`, { faults });
 }

@@ -29,7 +29,9 @@ export const isPreflight = (request: FastifyRequest): boolean =>
 /** @throws TidemarkError `invalid_header` without a Host (RFC 9112 asks for it), `forbidden_host`, `forbidden_origin` */
 export function admit(policies: AccessPolicies, request: FastifyRequest): void {
   if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1') {
-    throw new TidemarkError('invalid_header', 'the Host header is missing');
+    throw new TidemarkError('invalid_header', 'the Host header is missing', {
+      faults: [{ path: '/host', message: 'expected the header' }],
+    });
   }
   checkAccess(policies, { host: request.raw.headers.host, origin: request.headers.origin });
 }

@@ -78,7 +78,12 @@ interface Refusal {
 function refusal(answer: RawAnswer, status: number): Refusal {
   expect(answer.headers['content-type'], answer.body).toBe('application/problem+json');
   expect(answer.status, answer.body).toBe(status);
-  return JSON.parse(answer.body) as Refusal;
+  const told = JSON.parse(answer.body) as Refusal;
+  // What has a place in the input is told with the place; a broken URL has none.
+  if (status === 400 && told.code !== 'invalid_url')
+    expect(told.errors?.length, answer.body).toBeGreaterThan(0);
+  if (status === 404) expect(told.known?.length, answer.body).toBeGreaterThan(0);
+  return told;
 }
 
 const surrogate = '{"customerId":"\\ud800","lines":[{"sku":"tea","quantity":1,"unitPriceCents":1}]}';

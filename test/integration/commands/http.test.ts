@@ -83,10 +83,10 @@ describe('POST /commands/{aggregate}/{id}/{command}', () => {
   it('names that are not there list those that are', async () => {
     const aggregate = await post('ordr/o-1/place', PLACED);
     expect(outcome(aggregate)).toEqual([404, 'unknown_aggregate']);
-    expect(aggregate.json()).toMatchObject({ aggregates: ['order'] });
+    expect(aggregate.json()).toMatchObject({ known: ['order'] });
     const command = await post('order/o-1/hasOwnProperty', PLACED);
     expect(outcome(command)).toEqual([404, 'unknown_command']);
-    expect(command.json()).toMatchObject({ commands: ['place', 'pay', 'ship', 'deliver', 'cancel'] });
+    expect(command.json()).toMatchObject({ known: ['place', 'pay', 'ship', 'deliver', 'cancel'] });
   });
 
   it('says with JSON Pointers what does not fit, and writes nothing', async () => {
