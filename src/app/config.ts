@@ -84,7 +84,7 @@ const Environment = z.object({
   ).default(3000),
   REALTIME_PORT: integer(
     'a port from 0 to 65535 (0 takes a free one)',
-    'Port of the realtime socket (WebSocket and SSE).',
+    'Port of the realtime socket.',
     0,
     65_535,
   ).default(3001),
