@@ -37,6 +37,9 @@ describe('a folder that will not do is told in one line:', () => {
     const project = await projectFolder();
     await writeFile(path.join(project, 'file'), '');
     expect(await refusal(project, 'file')).toMatch(/cannot be written: .*TIDEMARK_DATA_DIR/);
+    // Where nothing can be made, Node’s recursive mkdir would try for ever.
+    if (process.platform === 'linux')
+      expect(await refusal(project, '/proc/nope/deeper')).toMatch(/cannot be written/);
   });
 
   test('a server that cannot start says why', async () => {

@@ -41,10 +41,21 @@ export async function findStateDir(projectDir: string, given: string | undefined
   return reachable && !(await there(outside.dataDir)) ? inside : outside;
 }
 
+/** Level by level: Node’s recursive way never ends on a file system where nothing can be made (/proc). */
+async function makeFolder(dir: string): Promise<void> {
+  if (await there(dir)) return;
+  await makeFolder(path.dirname(dir));
+  try {
+    await mkdir(dir, { mode: 0o755 });
+    await chmod(dir, 0o755); // Whatever the umask: Postgres's account has to pass.
+  } catch (error) {
+    if (!(await there(dir))) throw error;
+  }
+}
+
 async function make({ dir, account }: StateDir, project: string): Promise<void> {
   if (!(await there(dir))) {
-    await mkdir(dir, { recursive: true, mode: 0o755 });
-    await chmod(dir, 0o755); // Whatever the umask: Postgres's account has to pass.
+    await makeFolder(dir);
     if (dir.startsWith(`${OUT_OF_THE_WAY}${path.sep}`))
       await writeFile(path.join(dir, 'project'), `${project}\n`); // Whose it is.
     const owner = await stat(project);
