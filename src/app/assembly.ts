@@ -17,7 +17,7 @@ import { Health, type Phase } from './health.js';
 import { createHints } from './hints.js';
 import { createHttpLayer } from './http/http-layer.js';
 import { urlHost } from './http/listen.js';
-import { projectionGauges } from './metrics/read-side.js';
+import { feedMetrics, projectionGauges } from './metrics/read-side.js';
 import { MetricsRegistry } from './metrics/registry.js';
 import { createApiRole } from './roles/api.js';
 import { createGatewayRole } from './roles/gateway.js';
@@ -76,7 +76,8 @@ function createContext(options: AssemblyOptions): { context: Context; base: Laye
   const metrics = new MetricsRegistry();
   const { announcer, probe } = hints;
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
-  const shared = { app, config, logger, metrics, databases, signer };
+  const feedObserver = feedMetrics(metrics);
+  const shared = { app, config, logger, metrics, feedObserver, databases, signer };
   const context = { ...shared, wakeups, announcer, probe, recent, leases };
   const nothing = async (): Promise<void> => undefined;
   const pools = service('pools', { start: nothing, stop: () => databases.end() });

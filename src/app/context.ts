@@ -1,4 +1,5 @@
 /** What the roles of one process share. */
+import type { FeedObserver } from '../broker/ports.js';
 import type { AnyApp } from '../domain/app.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { HeadProbe } from '../platform/head-probe.js';
@@ -20,6 +21,8 @@ export interface Context {
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
+  /** Of all feeds of the process: metrics have one owner. */
+  readonly feedObserver: FeedObserver;
   readonly databases: Databases;
   readonly signer: Signer;
   readonly wakeups: Wakeups;

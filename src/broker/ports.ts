@@ -40,6 +40,14 @@ export interface Membership {
   stop(): Promise<void>;
 }
 
+/** Counts for metrics, so that whoever runs it sees how often the arithmetic was needed; none may throw. */
+export interface FeedObserver {
+  /** An entry was not the next one; what was missing before it has been handed over now. */
+  gapHealed?(log: string): void;
+  /** Entries came that had been handed over before. */
+  repeatsDropped?(log: string, count: number): void;
+}
+
 export interface Feed<E extends Sequenced> {
   join(request: JoinRequest<E>): Promise<Membership>;
 }

@@ -1,4 +1,5 @@
-/** What is measured of the projections. */
+/** What is measured of the projections, and of the feeds that they and the gateway follow. */
+import type { FeedObserver } from '../../broker/ports.js';
 import type { ProjectorObserver } from '../../projections/projector.js';
 import type { ProjectionState, ProjectionStatus } from '../../projections/types.js';
 import type { MetricsRegistry } from './registry.js';
@@ -22,6 +23,16 @@ export function projectorMetrics(registry: MetricsRegistry): ProjectorObserver {
     },
     conflict: ({ projection, kind }) => conflicts.inc({ projection, kind }),
     halted: ({ projection }) => halts.inc({ projection }),
+  };
+}
+
+/** Both stay at 0 where no hop loses or repeats anything. */
+export function feedMetrics(registry: MetricsRegistry): FeedObserver {
+  const gaps = registry.counter('feed_gaps_healed_total', 'Holes that a feed found and filled.', ['log']);
+  const repeats = registry.counter('feed_repeats_dropped_total', 'Entries that came again.', ['log']);
+  return {
+    gapHealed: (log) => gaps.inc({ log }),
+    repeatsDropped: (log, count) => repeats.inc({ log }, count),
   };
 }
 

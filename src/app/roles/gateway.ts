@@ -27,7 +27,8 @@ const changeSource = (db: Database): ChangeSource => ({
 const DRAIN_SHARE = 0.25;
 
 export function createGatewayRole(context: Context): GatewayRole {
-  const { app, config, databases, wakeups, leases, probe, recent, logger, signer, metrics } = context;
+  const { app, config, databases, wakeups, leases, probe, recent, logger, signer, metrics, feedObserver } =
+    context;
   const db = databases.open('gateway', config.poolSize);
   const source = changeSource(db);
   const gateway = createGateway({
@@ -42,6 +43,7 @@ export function createGatewayRole(context: Context): GatewayRole {
       wakeups,
       leases,
       logger,
+      observer: feedObserver,
     }),
     signer,
     logger,

@@ -13,7 +13,8 @@ export interface ProjectorRole extends RoleLayer {
 }
 
 export function createProjectorRole(context: Context): ProjectorRole {
-  const { app, config, databases, wakeups, announcer, recent, leases, logger, metrics } = context;
+  const { app, config, databases, wakeups, announcer, recent, leases, logger, metrics, feedObserver } =
+    context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
   const statements = eventStoreStatements(db);
   const feed = new PostgresFeed<StoredEvent>({
@@ -25,6 +26,7 @@ export function createProjectorRole(context: Context): ProjectorRole {
     wakeups,
     leases,
     logger,
+    observer: feedObserver,
   });
   const observer = projectorMetrics(metrics);
   const projections = new Projections({

@@ -7,7 +7,7 @@ import type { Logger } from '../../platform/logger.js';
 import { jittered } from '../../platform/pause.js';
 import type { LeaseTaker, Leases } from '../../platform/postgres/leases.js';
 import type { Wakeups } from '../../platform/wakeups.js';
-import type { Feed, JoinRequest, Membership, Sequenced } from '../ports.js';
+import type { Feed, FeedObserver, JoinRequest, Membership, Sequenced } from '../ports.js';
 import { Permits } from './permits.js';
 import { ShardLoop } from './shard-loop.js';
 
@@ -19,6 +19,7 @@ export interface PostgresFeedOptions<E extends Sequenced> {
   readonly wakeups: Wakeups;
   readonly leases: Pick<Leases, 'join'>;
   readonly logger: Logger;
+  readonly observer?: FeedObserver;
   /** How many shards that are far behind may hold pages (two each) at once; 8 unless told otherwise. */
   readonly maxBehind?: number;
   /** About how long a shard that the member does not want now is left alone; 1,000 ms unless told otherwise. */
@@ -103,6 +104,7 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
   }
 
   #loop(request: JoinRequest<E>, shard: number, notNow: (shard: number) => Promise<void>): ShardLoop<E> {
+    const { observer } = this.#options;
     return new ShardLoop<E>({
       shard,
       maxBatch: request.maxBatch,
@@ -111,6 +113,8 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
       notNow,
       complain: (what, details) =>
         this.#complain(what, { log: request.log, group: request.group, ...details }),
+      gapHealed: () => observer?.gapHealed?.(request.log),
+      repeatsDropped: (count) => observer?.repeatsDropped?.(request.log, count),
       permits: this.#permits,
     });
   }

@@ -23,6 +23,9 @@ export interface ShardLoopOptions<E extends Sequenced> {
   /** "Not now" was said; resolves when it is time to ask again, or at once where the loop is to be ended. */
   notNow(shard: number): Promise<void>;
   complain(what: string, details: Record<string, unknown>): void;
+  /** A hole that was found has been filled. */
+  gapHealed(): void;
+  repeatsDropped(count: number): void;
   /** Bounds how many shards that are far behind hold pages at once. */
   readonly permits: Permits;
 }
@@ -42,6 +45,8 @@ export class ShardLoop<E extends Sequenced> {
   #unsure = true;
   #doubts = 0;
   #failures = 0;
+  /** The seq that was missing when a hole was found; until it is handed over. */
+  #missing: number | undefined;
 
   constructor(options: ShardLoopOptions<E>) {
     this.#options = options;
@@ -168,6 +173,7 @@ export class ShardLoop<E extends Sequenced> {
         }
         if (entries.length > 0) await reader.handle(entries);
         position = last;
+        this.#healed(position);
         this.#failures = 0;
       }
     } finally {
@@ -189,10 +195,17 @@ export class ShardLoop<E extends Sequenced> {
     return page;
   }
 
+  #healed(position: number): void {
+    if (this.#missing === undefined || position < this.#missing) return;
+    this.#missing = undefined;
+    this.#options.gapHealed();
+  }
+
   /** The entries that follow `position` one by one; repeats are dropped, a hole ends the page. */
   async #following(entries: readonly E[], position: number): Promise<readonly E[]> {
     if (entries.every(({ seq }, index) => seq === position + 1 + index)) return entries;
     const kept: E[] = [];
+    let repeats = 0;
     for (const entry of entries) {
       const expected = position + kept.length + 1;
       if (entry.seq > expected) {
@@ -201,10 +214,13 @@ export class ShardLoop<E extends Sequenced> {
           expected,
           found: entry.seq,
         });
+        this.#missing ??= expected;
         break;
       }
       if (entry.seq === expected) kept.push(entry);
+      else repeats++;
     }
+    if (repeats > 0) this.#options.repeatsDropped(repeats);
     if (kept.length === 0) await this.#pause();
     return kept;
   }

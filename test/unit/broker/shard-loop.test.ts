@@ -16,6 +16,7 @@ function follow(pages: Sequenced[][], options: Partial<ShardLoopOptions<Sequence
   const handled: number[] = [];
   const reads: [after: number, limit: number][] = [];
   const complaints: Record<string, unknown>[] = [];
+  const counted = { gaps: 0, repeats: 0 };
   let quiet: () => void = () => undefined;
   const settled = new Promise<void>((resolve) => (quiet = resolve));
   const loop = new ShardLoop<Sequenced>({
@@ -23,6 +24,8 @@ function follow(pages: Sequenced[][], options: Partial<ShardLoopOptions<Sequence
     maxBatch: 100,
     permits: new Permits(1),
     notNow: () => Promise.resolve(),
+    gapHealed: () => void counted.gaps++,
+    repeatsDropped: (count) => void (counted.repeats += count),
     complain: (_what, details) => complaints.push(details),
     open: () =>
       Promise.resolve({
@@ -42,12 +45,12 @@ function follow(pages: Sequenced[][], options: Partial<ShardLoopOptions<Sequence
     ...options,
   });
   loops.push(loop);
-  return { loop, handled, reads, complaints, settled };
+  return { loop, handled, reads, complaints, counted, settled };
 }
 
 describe('a shard loop', () => {
   it('hands over what follows, drops repeats, and reads a hole again', async () => {
-    const { handled, reads, complaints, settled } = follow([
+    const { handled, reads, complaints, counted, settled } = follow([
       entries(1, 2, 4, 5),
       entries(2, 3, 4),
       entries(6),
@@ -60,6 +63,17 @@ describe('a shard loop', () => {
       { shard: 0, expected: 3, found: 4 },
       { shard: 0, expected: 5, found: 6 },
     ]);
+    expect(counted).toEqual({ gaps: 2, repeats: 1 });
+  });
+
+  it('counts a gap as healed once, and only when what was missing was handed over', async () => {
+    const { handled, counted, settled } = follow([entries(1, 3), entries(3), entries(2, 3), entries(3)]);
+    await settled;
+    expect(handled).toEqual([1, 2, 3]);
+    expect(counted).toEqual({ gaps: 1, repeats: 1 });
+    const never = follow([entries(1, 3)]);
+    await never.settled;
+    expect(never.counted).toEqual({ gaps: 0, repeats: 0 });
   });
 
   it('rests after an empty page, reads as little as a hint tells of, and not at all for an old one', async () => {
