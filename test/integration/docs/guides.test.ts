@@ -8,7 +8,7 @@ afterAll(async () => {
   await Promise.all(programs.map((program) => program.remove()));
 });
 
-test.each(['docs/write-side.md', 'docs/read-side.md'])('%s', async (page) => {
+test.each(['docs/write-side.md', 'docs/read-side.md'])('%s', { timeout: 60_000 }, async (page) => {
   const blocks = (await blocksOf(page)).filter(({ language }) => language === 'ts');
   expect(blocks.length).toBeGreaterThan(1);
   const program = await programOf(blocks.map(({ text }) => text).join('\n'));

@@ -1,8 +1,12 @@
-/** docs/operation.md lists the metrics of a running process, as they describe themselves. */
+/** docs/operation.md: its list of metrics is that of a running process, and what it says of restored data holds. */
 import { readFile } from 'node:fs/promises';
+import pgDriver from 'pg';
 import { testApp, type TestApp } from 'tidemark/testing';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import orders from '../../../examples/orders/app.js';
+import { Order } from '../../../examples/orders/order.js';
+import { OrderSummary } from '../../../examples/orders/order-summary.js';
+import { blockWith } from '../../support/docs/blocks.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
 let pg: FreshDatabase;
@@ -25,4 +29,33 @@ test('metrics', async () => {
   expect(listed.map(([, name, type, meaning]) => `${name} ${type} ${meaning}`)).toEqual(
     measured.map(([, name, meaning, type]) => `${name} ${type} ${meaning}`).sort(),
   );
+});
+
+test('after a restore, a new epoch turns old positions away', async () => {
+  const statement = await blockWith('docs/operation.md', 'sql', 'epoch');
+  const lines = [{ sku: 'tea', quantity: 1, unitPriceCents: 100 }];
+  const place = (id: string) => app.execute(Order, id, 'place', { customerId: 'c-1', lines });
+  const before = await place('o-1');
+  const open = await app.subscribe(OrderSummary);
+  await open.until((rows) => rows.has('o-1'));
+  await app.caughtUp();
+
+  const client = new pgDriver.Client({ connectionString: pg.url });
+  await client.connect();
+  const schemas = await client.query<{ name: string }>(
+    `SELECT nspname AS name FROM pg_namespace WHERE nspname LIKE 'test\\_%'`,
+  );
+  const { rowCount } = await client.query(statement.replace('tidemark.', `${schemas.rows[0]?.name}.`));
+  await client.end();
+  expect(rowCount).toBeGreaterThan(16);
+
+  const old = `${app.urls.http}/views/order_summary/o-1?after=${before.token}`;
+  await vi.waitFor(async () => expect((await fetch(old)).status).toBe(410), {
+    timeout: 15_000,
+    interval: 200,
+  });
+  await place('o-2');
+  expect(await app.row(OrderSummary, 'o-2')).toMatchObject({ status: 'placed' });
+  const rows = await open.until((all) => all.size === 2, 20_000);
+  expect([...rows.keys()].toSorted()).toEqual(['o-1', 'o-2']);
 });
