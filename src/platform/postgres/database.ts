@@ -115,9 +115,10 @@ export class Database implements Queryable {
       types: typesFor(options.json ?? 'text'),
     });
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
-    this.pool.on('error', (error) =>
-      options.logger.warn({ err: error, role: options.role }, 'idle connection lost'),
-    );
+    // One that breaks while it is being closed is no news: an embedded Postgres stops right after its last client.
+    this.pool.on('error', (error) => {
+      if (!this.pool.ending) options.logger.warn({ err: error, role: options.role }, 'idle connection lost');
+    });
   }
 
   /** `"schema"."name"`. */
