@@ -1,7 +1,7 @@
 /** Finds and loads the module that an application is in. */
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isApp, type AnyApp } from '../domain/app.js';
 import { messageOf, TidemarkError } from '../platform/errors.js';
 
@@ -69,6 +69,19 @@ function samplesOf(exported: Record<string, unknown>): readonly Sample[] {
   );
 }
 
+const OWN_CODE = fileURLToPath(new URL('..', import.meta.url));
+
+/** Where in the project it was thrown, as ` (app.ts:3:7)`; nothing where the stack does not say. */
+function placeOf(thrown: unknown, projectDir: string): string {
+  const stack = (thrown instanceof Error && thrown.stack) || '';
+  for (const [, place = ''] of stack.matchAll(/^ +at (?:.*\()?((?:file:\/\/)?\/.*?:\d+:\d+)\)?$/gm)) {
+    const file = place.startsWith('file:') ? fileURLToPath(place) : place;
+    const isTheirs = file.startsWith(projectDir + path.sep) && !file.startsWith(OWN_CODE);
+    if (isTheirs && !file.includes('/node_modules/')) return ` (${path.relative(projectDir, file)})`;
+  }
+  return '';
+}
+
 /**
  * @param given path of the module, relative to the project; the usual places are looked at without one
  * @throws TidemarkError `invalid_app` when there is none, it cannot be loaded, or its default export is no application
@@ -80,7 +93,11 @@ export async function loadAppModule(projectDir: string, given: string | undefine
   try {
     exported = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
   } catch (cause) {
-    throw invalid(`${path.relative(projectDir, file) || file} cannot be loaded: ${messageOf(cause)}`, cause);
+    const place = placeOf(cause, projectDir);
+    throw invalid(
+      `${path.relative(projectDir, file) || file} cannot be loaded: ${messageOf(cause)}${place}`,
+      cause,
+    );
   }
   const app = exported['default'];
   if (!isApp(app)) throw invalid(`the default export of ${file} is not what defineApp returns`);

@@ -50,13 +50,13 @@ describe('one clear line and exit code 1 for', () => {
     expect(line).not.toContain('hidden');
   });
 
-  test('a module that throws', async () => {
+  test('a module that throws, with the place', async () => {
     const project = await projectFolder();
-    await writeFile(path.join(project, 'app.js'), "throw new Error('no price list');");
+    await writeFile(path.join(project, 'app.js'), "\nthrow new Error('no price list');");
     const { code, stderr } = await tidemark(['start'], {}, project).ended;
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'tidemark: app.js cannot be loaded: no price list\n',
+      stderr: 'tidemark: app.js cannot be loaded: no price list (app.js:2:7)\n',
     });
   });
 
