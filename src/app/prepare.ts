@@ -30,9 +30,17 @@ function unreachable(url: string, error: unknown): unknown {
   });
 }
 
+/** The role may connect, and not do its work: says what it needs. */
+function forbidden(settings: { readonly url: string; readonly schema: string }, error: unknown): unknown {
+  if (sqlState(error) !== '42501') return error;
+  const needed = `the role needs CREATE on the database, or a schema ${settings.schema} that it owns`;
+  const message = `DATABASE_URL: ${showUrl(settings.url)}: ${messageOf(error)}; ${needed}`;
+  return new TidemarkError('invalid_config', message, { cause: error });
+}
+
 /**
  * Safe with several processes at once, and beside running ones.
- * @throws TidemarkError `database_unavailable`, `unsupported_postgres`, `schema_too_new`, `shard_count_changed`,
+ * @throws TidemarkError `database_unavailable`, `invalid_config`, `unsupported_postgres`, `schema_too_new`, `shard_count_changed`,
  *   `projection_changed`, `projection_name_taken`
  */
 export async function prepareDatabase(
@@ -51,6 +59,8 @@ export async function prepareDatabase(
     for (const { name } of app.aggregates) await ensureLog(database, name, app.shards);
     await ensureReadModel(database, app);
     return new Signer(await signingKey(database));
+  } catch (error) {
+    throw forbidden(settings, error);
   } finally {
     await databases.end();
   }

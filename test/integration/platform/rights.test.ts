@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import orders from '../../../examples/orders/app.js';
+import { prepareDatabase } from '../../../src/app/prepare.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
 import { migrate } from '../../../src/platform/postgres/migrate.js';
@@ -43,6 +45,16 @@ async function migrated(schema: string): Promise<readonly string[]> {
     await database.end();
   }
 }
+
+test('a start without rights says what the role needs, and no password', async () => {
+  const start = prepareDatabase(orders, { url: own, schema: 'made', logger: silentLogger });
+  const problem = await start.catch((error: unknown) => error);
+  expect(problem).toMatchObject({
+    code: 'invalid_config',
+    message: expect.stringMatching(/permission denied.*CREATE on the database, or a schema made/) as string,
+  });
+  expect(String(problem)).not.toContain(`:${ROLE}@`);
+});
 
 test('a schema that it owns is enough', async () => {
   await expect(migrated('made')).rejects.toThrow('permission denied for database');
