@@ -6,7 +6,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
 import type { ServerFrame } from '../src/protocol/frames.js';
-import { cpuMsOf } from './support/cpu.js';
+import { cpuMsOf, postgresCpuMs } from './support/cpu.js';
 import { median, quantile, report, type Sample } from './support/report.js';
 
 const { values: flags } = parseArgs({
@@ -113,14 +113,30 @@ async function paced(count: number, operation: (n: number) => Promise<void>): Pr
   await Promise.all(all);
 }
 
-const sampleOf = (latencies: readonly number[], seconds: number, cpu: number): Sample => {
+interface Pids {
+  readonly app: number;
+  readonly postmaster: number;
+}
+
+interface Cpu {
+  readonly process: number;
+  readonly postgres: number;
+}
+
+/** CPU ms so far of the application’s process, and of its Postgres. */
+const cpuNow = (pids: Pids): Cpu => ({
+  process: cpuMsOf(pids.app),
+  postgres: postgresCpuMs(pids.postmaster),
+});
+
+const sampleOf = (latencies: readonly number[], seconds: number, from: Cpu, to: Cpu): Sample => {
   const sorted = Float64Array.from(latencies).sort();
   return {
     perSecond: latencies.length / seconds,
     p50Ms: quantile(sorted, 0.5),
     p99Ms: quantile(sorted, 0.99),
-    processCpu: (cpu / latencies.length) * 1000,
-    postgresCpu: undefined,
+    processCpu: ((to.process - from.process) / latencies.length) * 1000,
+    postgresCpu: ((to.postgres - from.postgres) / latencies.length) * 1000,
   };
 };
 
@@ -134,14 +150,14 @@ let orders = 0;
 
 async function turn(
   ports: { http: number; realtime: number },
-  pid: number,
+  pids: Pids,
   socket: Socket,
   count: number,
 ): Promise<Turn> {
   const fromSent: number[] = [];
   const fromAccepted: number[] = [];
   const floor: number[] = [];
-  const before = cpuMsOf(pid);
+  const before = cpuNow(pids);
   const begin = performance.now();
   await paced(count, async () => {
     const id = `l-${orders++}`;
@@ -157,8 +173,7 @@ async function turn(
     fromAccepted.push(arrived - accepted);
   });
   const seconds = (performance.now() - begin) / 1000;
-  const cpu = cpuMsOf(pid) - before;
-  const idle = cpuMsOf(pid);
+  const idle = cpuNow(pids);
   const floorBegin = performance.now();
   for (let n = 0; n < count / 3; n++) {
     const at = performance.now();
@@ -167,11 +182,11 @@ async function turn(
     floor.push(performance.now() - at);
     await new Promise((resolve) => setTimeout(resolve, 1000 / PER_SECOND));
   }
-  const floorCpu = cpuMsOf(pid) - idle;
+  const after = cpuNow(pids);
   return {
-    sent: sampleOf(fromSent, seconds, cpu),
-    accepted: sampleOf(fromAccepted, seconds, cpu),
-    floor: sampleOf(floor, (performance.now() - floorBegin) / 1000, floorCpu),
+    sent: sampleOf(fromSent, seconds, before, idle),
+    accepted: sampleOf(fromAccepted, seconds, before, idle),
+    floor: sampleOf(floor, (performance.now() - floorBegin) / 1000, idle, after),
   };
 }
 
@@ -198,11 +213,6 @@ async function startApp(dir: string, ports: { http: number; realtime: number }):
   return child;
 }
 
-async function postgresVersion(port: number): Promise<string> {
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return /tidemark_postgres_info\{[^}]*version="([^"]+)"/.exec(metrics)?.[1] ?? 'embedded';
-}
-
 const dir = await mkdtemp(join(tmpdir(), 'tidemark-latency-'));
 // The account that Postgres runs as must be able to reach its data.
 await chmod(dir, 0o755);
@@ -210,16 +220,17 @@ const ports = { http: await freePort(), realtime: await freePort() };
 const child = await startApp(dir, ports);
 try {
   const socket = await Socket.open(ports.realtime);
-  const pid = child.pid ?? 0;
-  await turn(ports, pid, socket, WARM_UP);
+  const pidFile = await readFile(join(dir, 'postgres/postmaster.pid'), 'utf8');
+  const pids = { app: child.pid ?? 0, postmaster: Number.parseInt(pidFile, 10) };
+  await turn(ports, pids, socket, WARM_UP);
   const turns: Turn[] = [];
-  for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pid, socket, MEASURE));
+  for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pids, socket, MEASURE));
   const params = { commandsPerSecond: PER_SECOND };
   const ratio = (of: (one: Turn) => Sample, at: 'p50Ms' | 'p99Ms'): number =>
     median(turns.map((one) => of(one)[at] / one.floor[at]));
   report({
     bench: 'latency',
-    postgres: await postgresVersion(ports.http),
+    postgres: (await readFile(join(dir, 'postgres/PG_VERSION'), 'utf8')).trim(),
     runs: [
       { subject: 'tidemark', params: { ...params, from: 'sent' }, samples: turns.map(({ sent }) => sent) },
       {
