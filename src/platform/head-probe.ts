@@ -1,5 +1,5 @@
 /**
- * Asks for the heads of all logs about once a second, in one query, and hints whoever follows them: the tail of a log
+ * Asks for the heads of all logs at least once a second, in one query, and hints whoever follows them: the tail of a log
  * that lost its wake-up is found a second later at most. A hint costs nothing to those who have it already.
  */
 import type { Clock } from './clock.js';
@@ -17,7 +17,7 @@ export interface HeadProbeOptions {
   readonly logger: Logger;
   /** Names of the logs to follow, by kind. */
   readonly logs: { readonly events: readonly string[]; readonly changes: readonly string[] };
-  /** About how often; 1,000 ms unless told otherwise. */
+  /** Milliseconds between two looks at the most, jittered below that; 1,000 unless told otherwise. */
   readonly intervalMs?: number;
   readonly clock?: Clock;
 }
@@ -28,17 +28,13 @@ export interface Heads {
   readonly heads: readonly LogHead[];
 }
 
-export type EpochListener = (change: { log: string; shard: number; epoch: string; previous: string }) => void;
-
 export class HeadProbe implements Service {
   readonly name = 'head probe';
   readonly #options: HeadProbeOptions;
   readonly #clock: Clock;
   readonly #life: Service;
   readonly #bell = new Bell();
-  readonly #heads = new Map<string, Map<number, LogHead>>();
   readonly #onHeads = new Set<(heads: Heads) => void>();
-  readonly #onEpoch = new Set<EpochListener>();
   #running: Promise<void> | undefined;
   #asking: Promise<void> | undefined;
   #stopping = false;
@@ -68,21 +64,10 @@ export class HeadProbe implements Service {
     return this.#life.stop();
   }
 
-  /** The shards of a log as last seen; empty before the first look. */
-  heads(log: string): readonly LogHead[] {
-    return [...(this.#heads.get(log)?.values() ?? [])];
-  }
-
   /** Called after each look with all heads; returns what ends it. */
   onHeads(listener: (heads: Heads) => void): () => void {
     this.#onHeads.add(listener);
     return () => this.#onHeads.delete(listener);
-  }
-
-  /** Called when a shard is seen in another epoch than before; returns what ends it. */
-  onEpoch(listener: EpochListener): () => void {
-    this.#onEpoch.add(listener);
-    return () => this.#onEpoch.delete(listener);
   }
 
   /** Looks now; those who ask while a look is under way share it. @throws as `Database.query` */
@@ -101,27 +86,14 @@ export class HeadProbe implements Service {
         if (!this.#failing) this.#options.logger.warn({ err }, 'heads cannot be read; trying on');
         this.#failing = true;
       }
-      if (!this.#stopping) await this.#bell.wait(jittered((this.#options.intervalMs ?? 1_000) * 1.33));
+      if (!this.#stopping) await this.#bell.wait(jittered(this.#options.intervalMs ?? 1_000));
     }
   }
 
   async #ask(): Promise<void> {
     const at = this.#clock.monotonic();
     const heads = await readHeads(this.#options.db, this.#options.logs);
-    for (const head of heads) this.#see(head);
+    for (const { log, shard, head } of heads) if (head > 0) this.#options.wakeups.hint(log, shard, head);
     for (const listener of this.#onHeads) listener({ at, heads });
-  }
-
-  #see(head: LogHead): void {
-    const shards = this.#heads.get(head.log) ?? new Map<number, LogHead>();
-    this.#heads.set(head.log, shards);
-    const previous = shards.get(head.shard)?.epoch;
-    shards.set(head.shard, head);
-    if (previous !== undefined && previous !== head.epoch) {
-      for (const listener of this.#onEpoch) {
-        listener({ log: head.log, shard: head.shard, epoch: head.epoch, previous });
-      }
-    }
-    if (head.head > 0) this.#options.wakeups.hint(head.log, head.shard, head.head);
   }
 }

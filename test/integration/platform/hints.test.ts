@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeadProbe } from '../../../src/platform/head-probe.js';
 import { silentLogger as logger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
-import { ensureLog } from '../../../src/platform/postgres/logs.js';
+import { ensureLog, type LogHead } from '../../../src/platform/postgres/logs.js';
 import { migrate } from '../../../src/platform/postgres/migrate.js';
 import { LISTEN_ROLE, PostgresAnnouncer } from '../../../src/platform/postgres/notify.js';
 import { Wakeups } from '../../../src/platform/wakeups.js';
@@ -37,7 +37,7 @@ const addEvent = (shard: number, seq: number): Promise<unknown> =>
   );
 
 describe('the head probe', () => {
-  it('hints what nobody told of, knows heads above the low-water mark, and tells of a new epoch', async () => {
+  it('hints what nobody told of, and tells its listeners of low-water marks and epochs', async () => {
     await ensureLog(db, 'order', 2);
     const wakeups = new Wakeups();
     const probe = new HeadProbe({
@@ -49,22 +49,25 @@ describe('the head probe', () => {
     });
     ends.unshift(() => probe.stop());
     const hints: string[] = [];
-    const epochs: unknown[] = [];
+    let seen: readonly LogHead[] = [];
     wakeups.on('order', (shard, seq) => hints.push(`${shard}/${seq}`));
-    probe.onEpoch((change) => epochs.push(change));
+    const deaf = probe.onHeads(({ heads }) => (seen = heads));
     await probe.start();
     await addEvent(1, 1);
     await expect.poll(() => hints).toContain('1/1');
     await db.query(`UPDATE tidemark.shards SET low = 9 WHERE log = 'order' AND shard = 0`);
     await expect.poll(() => hints).toContain('0/9');
-    expect(probe.heads('order').map(({ shard, head, low }) => [shard, head, low])).toEqual([
+    const looked = () => seen.map(({ shard, head, low }) => [shard, head, low]).toSorted();
+    await expect.poll(looked).toEqual([
       [0, 9, 9],
       [1, 1, 0],
     ]);
-    const [{ epoch = '' } = {}] = probe.heads('order');
     await db.query(`UPDATE tidemark.shards SET epoch = 'new1' WHERE log = 'order' AND shard = 0`);
-    await expect.poll(() => epochs).toEqual([{ log: 'order', shard: 0, epoch: 'new1', previous: epoch }]);
-    expect(probe.heads('nothing')).toEqual([]);
+    await expect.poll(() => seen.find(({ shard }) => shard === 0)?.epoch).toBe('new1');
+    deaf();
+    const last = seen;
+    await probe.probe();
+    expect(seen).toBe(last);
   });
 
   it('goes on when the database was away', async () => {
