@@ -83,7 +83,7 @@ export function projectionStatuses(
     const worker = projections?.projector(name)?.state ?? { state: 'working' as const };
     const followed = behind !== undefined && behind.behindMs < LIVE_WITHIN_MS ? 'live' : 'catching_up';
     const state = worker.state === 'working' ? followed : worker.state;
-    const { lag = 0, behindMs = 0 } = behind ?? {};
+    const { lag, behindMs } = behind ?? { lag: null, behindMs: null };
     return { name, version, state, lag, behindMs, ...('reason' in worker && { reason: worker.reason }) };
   });
 }

@@ -45,10 +45,10 @@ export interface ProjectionStatus {
   readonly name: string;
   readonly version: number;
   readonly state: ProjectionState;
-  /** Events behind the heads, over all shards. Never clamped. */
-  readonly lag: number;
-  /** For how long the oldest event that is not in has been there, in ms, to about a second; 0 when all is in. */
-  readonly behindMs?: number;
+  /** Events behind the heads, over all shards. Never clamped; null until heads and checkpoints were first read. */
+  readonly lag: number | null;
+  /** For how long the oldest event that is not in has been there, in ms, to about a second; 0 when all is in, null as `lag`. */
+  readonly behindMs: number | null;
   /** Why it is halted: error, stream, seq. */
   readonly reason?: string;
 }

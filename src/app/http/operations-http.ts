@@ -57,7 +57,10 @@ const READINESS = {
         properties: {
           state: { enum: ['catching_up', 'live', 'halted', 'needs_newer_code'] },
           version: { type: 'integer' },
-          lag: { type: ['integer', 'null'], description: 'Events behind the heads.' },
+          lag: {
+            type: ['integer', 'null'],
+            description: 'Events behind the heads; null while it is not known.',
+          },
         },
       },
     },

@@ -38,19 +38,19 @@ export function feedMetrics(registry: MetricsRegistry): FeedObserver {
 
 const STATES: readonly ProjectionState[] = ['catching_up', 'live', 'halted', 'needs_newer_code'];
 
-/** How projections stand when the metrics are asked for: lag in events and seconds (never clamped), and their state. */
+/** How projections stand when the metrics are asked for: lag in events and seconds (never clamped, and absent until it is known), and their state. */
 export function projectionGauges(
   registry: MetricsRegistry,
   statuses: () => readonly ProjectionStatus[],
 ): void {
   const label = ['projection', 'version'] as const;
   registry.gauge('projection_lag_events', 'Events behind the heads.', label, (gauge) => {
-    for (const { name, version, lag } of statuses()) gauge.set({ projection: name, version }, lag);
+    for (const { name, version, lag } of statuses())
+      if (lag !== null) gauge.set({ projection: name, version }, lag);
   });
   registry.gauge('projection_lag_seconds', 'Age of the oldest event that is not in.', label, (gauge) => {
-    for (const { name, version, behindMs = 0 } of statuses()) {
-      gauge.set({ projection: name, version }, behindMs / 1_000);
-    }
+    for (const { name, version, behindMs } of statuses())
+      if (behindMs !== null) gauge.set({ projection: name, version }, behindMs / 1_000);
   });
   registry.gauge('projection_state', '1 for the state that it is in.', [...label, 'state'], (gauge) => {
     for (const status of statuses()) {

@@ -94,7 +94,11 @@ describe('a process with all roles', () => {
       await place(runtime, 'o-2');
       await place(runtime, 'o-2');
       await fetch(`${runtime.urls.http}/nowhere`);
-      const answer = await fetch(`${runtime.urls.http}/metrics`);
+      const lag = /^tidemark_projection_lag_events\{projection="order_summary",version="1"\} \d+$/m;
+      const metrics = () => fetch(`${runtime.urls.http}/metrics`);
+      // Absent until it was measured.
+      await expect.poll(async () => (await metrics()).text()).toMatch(lag);
+      const answer = await metrics();
       const text = await answer.text();
       expect(answer.headers.get('content-type')).toContain('text/plain');
       for (const line of [
@@ -105,7 +109,7 @@ describe('a process with all roles', () => {
         /^tidemark_events_appended_total\{aggregate="order"\} 1$/m,
         /^tidemark_appends_total \d+$/m,
         /^tidemark_append_batch_seconds_count \d+$/m,
-        /^tidemark_projection_lag_events\{projection="order_summary",version="1"\} \d+$/m,
+        lag,
         /^process_cpu_seconds_total/m,
         /^nodejs_eventloop_lag_seconds/m,
       ]) {
