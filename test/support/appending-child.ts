@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs';
 import { messageOf } from '../../src/platform/errors.js';
 import type { AppendOutcome, ExpectedVersion, StreamAppend } from '../../src/event-store/types.js';
+import { seeded } from '../../src/testing/interleavings.js';
 import { account, claim, newEvent, openStore, order } from './event-store.js';
 
 const [url = '', seed = '0', count = '0'] = process.argv.slice(2);
@@ -33,18 +34,7 @@ export interface Got {
   readonly outcome: AppendOutcome | { readonly kind: 'failed'; readonly code: string };
 }
 
-/** Mulberry32: small, seeded, good enough to choose. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const random = randomFrom(Number(seed));
+const random = seeded(Number(seed));
 const upTo = (limit: number): number => Math.floor(random() * limit);
 const seen = new Map<string, number>();
 const say = (line: Sent | Got): void => void writeSync(1, `${JSON.stringify(line)}\n`);

@@ -5,6 +5,7 @@ import type { CommandResult } from '../../../src/commands/bus.js';
 import { startCommands, type CommandProcess } from '../../support/commands.js';
 import { ledgerApp } from '../../support/ledger.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
+import { randomFrom } from '../../support/random.js';
 
 let pg: FreshDatabase;
 let processes: CommandProcess[];
@@ -20,17 +21,6 @@ afterAll(async () => {
   await Promise.all((processes ?? []).map((one) => one.stop()));
   await pg?.drop();
 });
-
-/** mulberry32: a small generator whose whole state is its seed. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const EXPECTED = ['precondition_failed', 'ledger_closed'];
 

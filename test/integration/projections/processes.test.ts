@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Accounts, bank, Owners, SHARDS } from '../../support/bank.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import { append, startProjecting, type ProjectingProcess } from '../../support/projecting.js';
+import { randomFrom } from '../../support/random.js';
 import { readModelFaults } from '../../support/read-model-check.js';
 
 const PROGRAM = fileURLToPath(new URL('../../support/projecting-child.ts', import.meta.url));
@@ -35,20 +36,11 @@ afterEach(async () => {
   await pg.drop();
 });
 
-/** Repeatable: printed with a failure. */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
-    return state % below;
-  };
-}
-
 const ROUNDS_AHEAD = 25;
 const OWNERS = ['ann', 'bob', 'eve', 'ida', 'leo'];
 
 async function write(seed: number, until: () => boolean): Promise<number> {
-  const next = random(seed);
+  const next = randomFrom(seed);
   let count = 0;
   for (let round = 1; !until(); round++) {
     // Not further ahead than this, or how long the test takes would depend on who is faster.

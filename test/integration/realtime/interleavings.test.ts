@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Gateway } from '../../../src/realtime/gateway.js';
 import { engines } from '../../support/realtime/engines.js';
+import { randomFrom } from '../../support/random.js';
 import { LiveView, type Subscribe } from '../../support/realtime/live-view.js';
 import { RealtimeStack } from '../../support/realtime/stack.js';
 
@@ -11,17 +12,6 @@ beforeAll(async () => {
   stack = await RealtimeStack.start();
 });
 afterAll(() => stack.stop());
-
-/** A generator whose seed is printed when the test fails (mulberry32). */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 const fits = ({ key, where }: Subscribe, row: unknown): boolean =>
   Object.entries({ ...(key === undefined ? {} : { id: key }), ...where }).every(
