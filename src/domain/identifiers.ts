@@ -13,6 +13,8 @@ export const RESERVED_QUERY_FIELDS: readonly string[] = ['after', 'wait'];
 const SYSTEM_COLUMNS: readonly string[] = ['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid'];
 /** Tidemark’s own tables, beside which a projection’s view stands; a test compares the list with `migrations/`. */
 export const OWN_TABLES: readonly string[] = [
+  'builds',
+  'change_slots',
   'changes',
   'checkpoints',
   'events',
@@ -22,7 +24,11 @@ export const OWN_TABLES: readonly string[] = [
   'migrations',
   'outbox_cursors',
   'parked',
+  'parked_events',
+  'parked_order',
+  'projection_stops',
   'projections',
+  'serving',
   'settings',
   'shards',
   'snapshots',

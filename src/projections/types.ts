@@ -1,5 +1,8 @@
 /** What the projections room gives to feeds, the gateway and the composition root. */
 import type { ShardSeq } from '../protocol/positions.js';
+import type { ProjectionState } from './states.js';
+
+export type { ProjectionState } from './states.js';
 
 export type ChannelValue = string | number | boolean | null;
 
@@ -35,12 +38,6 @@ export interface RowsSnapshot {
   readonly tooMany: boolean;
 }
 
-/**
- * `live`: all that was there a few seconds ago is in. `halted` and `needs_newer_code` are what this process’s own worker
- * has come to; a process without one tells how far the projection is.
- * Moves: catching_up ⇄ live; either → halted | needs_newer_code; those → catching_up when the shard is opened again. */
-export type ProjectionState = 'catching_up' | 'live' | 'halted' | 'needs_newer_code';
-
 export interface ProjectionStatus {
   readonly name: string;
   readonly version: number;
@@ -51,4 +48,49 @@ export interface ProjectionStatus {
   readonly behindMs: number | null;
   /** Why it is halted: error, stream, seq. */
   readonly reason?: string;
+}
+
+/** What one process knows of one projection version, from a look at Postgres about once a second. */
+export interface VersionFacts {
+  readonly name: string;
+  readonly version: number;
+  readonly state: ProjectionState;
+  readonly reason?: string;
+  /** False from the begin of a build until its rows are in the table. */
+  readonly loaded: boolean;
+  /** It was once as far as the version before it, so that it may be served. */
+  readonly ready: boolean;
+  readonly acceptParked: boolean;
+  readonly parkedKeys: number;
+  /** Shards that stand still. */
+  readonly stops: readonly ShardStop[];
+  /** Of a build under way. */
+  readonly progress?: BuildProgress;
+}
+
+export interface ShardStop {
+  readonly source: string;
+  readonly shard: number;
+  readonly kind: 'halted' | 'needs_newer_code';
+  /** The event it stands before, as a person reads it, and the error. */
+  readonly reason: string;
+  readonly seq: number;
+}
+
+export interface BuildProgress {
+  /** ISO 8601 UTC. */
+  readonly startedAt: string;
+  readonly phase: 'loading' | 'indexing';
+  readonly events: number;
+  readonly total: number;
+  /** Events per second of the last few seconds. */
+  readonly perSecond: number;
+}
+
+/** What workers and readers ask before they go on; `ProjectionRegistry` looks it up, tests may set it. */
+export interface Directives {
+  /** Undefined until the first look. */
+  facts(projection: string): VersionFacts | undefined;
+  /** Called after a look that found something else than the one before; returns what ends it. */
+  onChange(listener: () => void): () => void;
 }

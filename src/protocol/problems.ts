@@ -57,6 +57,11 @@ export const PROBLEMS = {
     'The Host is not one of this server',
     'Call the server by a loopback name, or configure the hosts it answers to.',
   ),
+  loopback_only: entry(
+    403,
+    'Only callers on the same machine may do this',
+    'Call /ops/… from the machine itself, by a loopback address and without a proxy.',
+  ),
   route_not_found: entry(404, 'There is no such route', 'See /openapi.json for what there is.'),
   unknown_aggregate: entry(404, 'There is no such aggregate', 'Use one of those that the answer lists.'),
   unknown_command: entry(404, 'The aggregate has no such command', 'Use one of those that the answer lists.'),
@@ -68,6 +73,12 @@ export const PROBLEMS = {
     'Check the id; a stream begins with its first event.',
   ),
   row_not_found: entry(404, 'The view has no such row', 'Check the key, or wait for the row with `after`.'),
+  unknown_projection: entry(
+    404,
+    'There is no such projection, or no such version of it',
+    'Use one of those that the answer lists.',
+  ),
+  not_parked: entry(404, 'The key is not parked', 'See `tidemark parked list` for those that are.'),
   version_not_found: entry(
     404,
     'The stream has no such version',
@@ -76,6 +87,26 @@ export const PROBLEMS = {
   method_not_allowed: entry(405, 'The path does not know this method', 'Use one of the methods in `Allow`.'),
   request_timeout: entry(408, 'The request did not arrive in time', 'Send the whole request without delay.'),
   stream_conflict: entry(409, 'Others write to this stream at the same time', 'Send the command again.'),
+  wrong_state: entry(
+    409,
+    'The projection is not in a state for that',
+    'See its state with `tidemark projections list`.',
+  ),
+  still_in_use: entry(
+    409,
+    'The version is still in use, or was a moment ago',
+    'Stop the processes that the answer names, or wait for the grace time.',
+  ),
+  view_has_dependents: entry(
+    409,
+    'Other views depend on the SQL view',
+    'Drop or change those that the answer names, and make them anew after the swap.',
+  ),
+  fold_failed_again: entry(
+    409,
+    'The parked event could not be folded this time either',
+    'Mend the fold and deploy it, or skip the event.',
+  ),
   position_expired: entry(
     410,
     'The position belongs to an earlier epoch of its log',
@@ -127,6 +158,21 @@ export const PROBLEMS = {
     503,
     'The view’s projection has halted',
     'The operator finds the cause in the log and on /readyz.',
+  ),
+  projection_building: entry(
+    503,
+    'The view is being built',
+    'Send again after `Retry-After` seconds; /readyz tells how far it is.',
+  ),
+  projection_paused: entry(
+    503,
+    'The view’s projection was paused by an operator',
+    'Send again later, or without `after`.',
+  ),
+  row_parked: entry(
+    503,
+    'The row stands still: an event of it could not be folded',
+    'Read without `after` for the row as it was before that event; the operator finds it with `tidemark parked list`.',
   ),
   needs_newer_code: entry(
     503,
