@@ -41,8 +41,14 @@ async function progressChecks({ database }: Connection): Promise<Check[]> {
 }
 
 async function schemaCheck({ database }: Connection): Promise<Check> {
-  const { stored, known } = await schemaVersion(database);
+  const { stored, known, changed } = await schemaVersion(database);
   const name = 'schema';
+  if (changed.length > 0)
+    return {
+      name,
+      status: 'fail',
+      detail: `"${database.schema}" was made with another text of ${changed.join(', ')}`,
+    };
   if (stored === known) return { name, status: 'ok', detail: `"${database.schema}" at ${stored}` };
   if (stored > known)
     return {

@@ -68,6 +68,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'A log’s shards do not fit together',
     'See whether the schema was restored in part.',
   ),
+  migration_changed: atStart(
+    'A migration is not what the schema was made with',
+    'Run the version of Tidemark that made the schema, or restore the file: an applied migration never changes.',
+  ),
   no_database: atStart('There is no data yet', 'Start the application once, or set DATABASE_URL.'),
   projection_changed: atStart(
     'A projection is not what its table was made for',

@@ -3,9 +3,9 @@
  * A file says which older code may still run beside it. `:schema` in a file stands for the quoted schema.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { TidemarkError } from '../errors.js';
-import { quoteIdent, type Database } from './database.js';
+import { quoteIdent, type Database, type Queryable } from './database.js';
 
 const MIN_SERVER = 150_000;
 const UNBOUNDED = { unbounded: true };
@@ -22,21 +22,68 @@ interface MigrationFile {
   readonly number: number;
   readonly name: string;
   readonly sql: string;
+  /** SHA-256 of the text, whatever its line ends are. */
+  readonly checksum: string;
 }
 
 async function migrationFiles(dir: URL): Promise<MigrationFile[]> {
   const names = (await readdir(dir)).filter((name) => /^\d{4}_[a-z0-9_]+\.sql$/.test(name)).sort();
   return Promise.all(
-    names.map(async (name) => ({
-      number: Number(name.slice(0, 4)),
-      name,
-      sql: await readFile(new URL(name, dir), 'utf8'),
-    })),
+    names.map(async (name) => {
+      const sql = (await readFile(new URL(name, dir), 'utf8')).replaceAll('\r\n', '\n');
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      return { number: Number(name.slice(0, 4)), name, sql, checksum };
+    }),
+  );
+}
+
+/** What was applied; no checksum where that was before checksums were kept. */
+type Applied = readonly [number: number, name: string, checksum: string | null];
+
+/** The files that are not what was applied under their numbers. */
+const changedAmong = (files: readonly MigrationFile[], applied: readonly Applied[]): MigrationFile[] =>
+  files.filter((file) =>
+    applied.some(
+      ([number, , checksum]) => number === file.number && checksum !== null && checksum !== file.checksum,
+    ),
+  );
+
+/**
+ * The table of what was applied, in the form that this code knows. Locks: for a moment the table itself, where the column
+ * is missing; asked first, as ALTER TABLE locks also where it then does nothing. Older code goes on beside the new column.
+ */
+async function ensureTable(tx: Queryable, table: string): Promise<void> {
+  await tx.query(
+    `CREATE TABLE IF NOT EXISTS ${table} (number int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(), checksum text)`,
+  );
+  const [column] = await tx.query(
+    `SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'checksum'`,
+    [table],
+  );
+  if (!column) await tx.query(`ALTER TABLE ${table} ADD COLUMN checksum text`);
+}
+
+/** @throws TidemarkError `schema_too_new`, `migration_changed` */
+function checkApplied(schema: string, files: readonly MigrationFile[], applied: readonly Applied[]): void {
+  const newest = files.at(-1)?.number ?? 0;
+  const stored = applied.at(-1)?.[0] ?? 0;
+  if (stored > newest) {
+    throw new TidemarkError(
+      'schema_too_new',
+      `the schema "${schema}" is at migration ${stored}, this version of Tidemark knows up to ${newest}; run a newer version`,
+    );
+  }
+  const changed = changedAmong(files, applied).map(({ name }) => name);
+  if (changed.length === 0) return;
+  throw new TidemarkError(
+    'migration_changed',
+    `the schema "${schema}" was made with another text of ${changed.join(', ')} than this version of Tidemark has; run the version that made it, or restore the file`,
   );
 }
 
 /**
- * @throws TidemarkError `unsupported_postgres` before 15; `schema_too_new` when the schema was migrated by newer code
+ * @throws TidemarkError `unsupported_postgres` before 15; `schema_too_new` when the schema was migrated by newer code;
+ *   `migration_changed` when a file is not what was applied
  */
 export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<MigrationReport> {
   const [server] = await db.query<[number, string]>(
@@ -55,23 +102,17 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
       // Asked first: IF NOT EXISTS wants the right to make schemas also where there is nothing to make.
       const [there] = await tx.query<[boolean]>(`SELECT to_regnamespace($1) IS NOT NULL`, [schema]);
       if (!there?.[0]) await tx.query(`CREATE SCHEMA ${schema}`);
-      await tx.query(
-        `CREATE TABLE IF NOT EXISTS ${schema}.migrations (number int PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
+      await ensureTable(tx, `${schema}.migrations`);
+      const done = await tx.query<Applied>(
+        `SELECT number, name, checksum FROM ${schema}.migrations ORDER BY number`,
       );
-      const done = await tx.query<[number]>(`SELECT number FROM ${schema}.migrations ORDER BY number`);
-      const newest = files.at(-1)?.number ?? 0;
-      const stored = done.at(-1)?.[0] ?? 0;
-      if (stored > newest) {
-        throw new TidemarkError(
-          'schema_too_new',
-          `the schema "${db.schema}" is at migration ${stored}, this version of Tidemark knows up to ${newest}; run a newer version`,
-        );
-      }
+      checkApplied(db.schema, files, done);
       if (done.some(([number]) => number === file.number)) return false;
       await tx.query(file.sql.replaceAll(':schema', schema));
-      await tx.query(`INSERT INTO ${schema}.migrations (number, name) VALUES ($1, $2)`, [
+      await tx.query(`INSERT INTO ${schema}.migrations (number, name, checksum) VALUES ($1, $2, $3)`, [
         file.number,
         file.name,
+        file.checksum,
       ]);
       return true;
     }, UNBOUNDED);
@@ -80,16 +121,24 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
   return { applied, version: files.at(-1)?.number ?? 0 };
 }
 
-/** @returns the newest migration that the schema has (0: none), and the newest that this version of Tidemark knows */
+/**
+ * @returns the newest migration that the schema has (0: none), the newest that this version of Tidemark knows, and the
+ *   names of those whose text is another than what was applied
+ */
 export async function schemaVersion(
   db: Database,
   dir: URL = MIGRATIONS_DIR,
-): Promise<{ stored: number; known: number }> {
-  const known = (await migrationFiles(dir)).at(-1)?.number ?? 0;
+): Promise<{ readonly stored: number; readonly known: number; readonly changed: readonly string[] }> {
+  const files = await migrationFiles(dir);
+  const known = files.at(-1)?.number ?? 0;
   const [made] = await db.query<[boolean]>(`SELECT to_regclass($1) IS NOT NULL`, [db.table('migrations')]);
-  if (!made?.[0]) return { stored: 0, known };
-  const [row] = await db.query<[number]>(`SELECT coalesce(max(number), 0) FROM ${db.table('migrations')}`);
-  return { stored: row?.[0] ?? 0, known };
+  if (!made?.[0]) return { stored: 0, known, changed: [] };
+  // Through JSON, as the column may not be there yet. Locks: none.
+  const applied = await db.query<Applied>(
+    `SELECT m.number, m.name, to_json(m) ->> 'checksum' FROM ${db.table('migrations')} m ORDER BY m.number`,
+  );
+  const changed = changedAmong(files, applied).map(({ name }) => name);
+  return { stored: applied.at(-1)?.[0] ?? 0, known, changed };
 }
 
 /** The signing key of this schema, made once. */
