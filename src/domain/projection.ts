@@ -4,8 +4,16 @@ import type { AnyAggregate, Aggregate, CommandSchemas, EventData, EventSources }
 import { lookup } from './decider.js';
 import { DefinitionError } from './errors.js';
 import type { EventMetadata, Tags } from './events.js';
-import { fieldsOf, jsonSchemaOf, type Field } from './fields.js';
-import { checkFieldName, checkProjectionName } from './identifiers.js';
+import type { Field } from './fields.js';
+import { checkProjectionName } from './identifiers.js';
+import {
+  checkedFields,
+  checkVersion,
+  namesOf,
+  tuples,
+  type ColumnOf,
+  type IndexColumn,
+} from './row-fields.js';
 
 /** An event as a projection sees it, its data in the newest schema version. */
 export interface RecordedEvent<Type extends string = string, Data = unknown, T extends Tags = Tags> {
@@ -69,13 +77,7 @@ export interface AnyProjection {
   readonly manyStreams: boolean;
 }
 
-/** Names of the columns whose values are all of `V`. */
-type ColumnOf<S extends z.ZodObject, V> = {
-  [F in keyof z.output<S>]-?: z.output<S>[F] extends V ? F : never;
-}[keyof z.output<S>] &
-  string;
 type KeyColumn<S extends z.ZodObject> = ColumnOf<S, string>;
-type IndexColumn<S extends z.ZodObject> = ColumnOf<S, string | number | boolean | null | undefined>;
 type ChannelColumn<S extends z.ZodObject> = ColumnOf<S, string | number | boolean | null>;
 
 export interface Projection<
@@ -107,75 +109,14 @@ interface ProjectionOptions<S extends z.ZodObject, K extends string> {
   readonly channels?: readonly (ChannelColumn<S> | readonly ChannelColumn<S>[])[];
 }
 
-const MAX_FIELDS = 200;
-const MAX_TUPLE = 8;
-const namesOf = (fields: readonly Field[]): string => fields.map((field) => field.name).join(', ');
-
-function checkTupleField(where: string, kind: string, fields: readonly Field[], name: string): void {
-  const field = fields.find((candidate) => candidate.name === name);
-  if (!field)
-    throw new DefinitionError(
-      `${where}: ${kind} on "${name}", which is no field; fields are ${namesOf(fields)}`,
-    );
-  if (field.kind === 'json')
-    throw new DefinitionError(`${where}: ${kind} on "${name}", which is not a text, number or boolean`);
-  if (kind === 'channel' && field.optional)
-    throw new DefinitionError(
-      `${where}: channel on "${name}", which may be absent; make it nullable instead`,
-    );
-}
-
-function tuples(
-  where: string,
-  kind: 'index' | 'channel',
-  fields: readonly Field[],
-  given: readonly (string | readonly string[])[],
-): readonly (readonly string[])[] {
-  const seen = new Set<string>();
-  return given.map((one) => {
-    const tuple: readonly string[] = typeof one === 'string' ? [one] : [...one];
-    if (tuple.length === 0 || tuple.length > MAX_TUPLE)
-      throw new DefinitionError(`${where}: ${kind} of ${tuple.length} fields: expected 1 to ${MAX_TUPLE}`);
-    for (const name of tuple) checkTupleField(where, kind, fields, name);
-    const id = JSON.stringify(kind === 'channel' ? tuple.toSorted() : tuple);
-    if (seen.has(id) || new Set(tuple).size < tuple.length)
-      throw new DefinitionError(`${where}: ${kind} ${tuple.join(', ')} stands there twice`);
-    seen.add(id);
-    return Object.freeze(tuple);
-  });
-}
-
-function checkedFields(where: string, row: z.ZodType): readonly Field[] {
-  const fields = fieldsOf(`${where}, row`, row);
-  if (jsonSchemaOf(where, row, 'output')['additionalProperties'] !== false)
-    throw new DefinitionError(`${where}, row: expected z.object({…}) without other fields (loose, catchall)`);
-  if (fields.length > MAX_FIELDS)
-    throw new DefinitionError(
-      `${where}, row: ${fields.length} fields: expected at most ${MAX_FIELDS}; put what is never filtered by into one`,
-    );
-  for (const field of fields) {
-    checkFieldName(where, field.name);
-    if (field.optional && field.nullable) {
-      throw new DefinitionError(
-        `${where}: field "${field.name}" is both optional and nullable, which a column cannot tell apart`,
-      );
-    }
-  }
-  return Object.freeze(fields);
-}
-
 function checkProjection(
   name: string,
   options: ProjectionOptions<z.ZodObject, string>,
 ): Omit<AnyProjection, 'sources' | 'manyStreams'> {
   const where = `projection ${name}`;
   checkProjectionName(name);
-  if (!Number.isInteger(options.version) || options.version < 1 || options.version > 999_999) {
-    throw new DefinitionError(
-      `${where}: version ${String(options.version)}: expected a whole number from 1 to 999999`,
-    );
-  }
-  const fields = checkedFields(where, options.row);
+  checkVersion(where, options.version);
+  const fields = checkedFields(where, 'row', options.row);
   const key = fields.find((field) => field.name === options.key);
   if (!key)
     throw new DefinitionError(`${where}: key "${options.key}" is no field; fields are ${namesOf(fields)}`);
