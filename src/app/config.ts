@@ -13,14 +13,26 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 
 const SOCKET_ENGINES = ['auto', 'uws', 'ws'] as const;
 
-/** A variable is text; `read` makes its value, or undefined where the text is wrong. */
-function variable<T>(expected: string, description: string, read: (text: string) => T | undefined) {
+/**
+ * A variable is text; `read` makes its value, or undefined where the text is wrong.
+ * @param hint what is most likely wrong with such a text, if that can be told
+ */
+function variable<T>(
+  expected: string,
+  description: string,
+  read: (text: string) => T | undefined,
+  hint: (text: string) => string | undefined = () => undefined,
+) {
   return z
     .string()
     .transform((text, context): T => {
       const value = read(text.trim());
       if (value !== undefined) return value;
-      context.addIssue({ code: 'custom', message: `expected ${expected}` });
+      const why = hint(text.trim());
+      context.addIssue({
+        code: 'custom',
+        message: `expected ${expected}${why === undefined ? '' : `; ${why}`}`,
+      });
       return z.NEVER;
     })
     .meta({ description, expected });
@@ -42,10 +54,26 @@ const list = <T>(expected: string, description: string, item: (text: string) => 
 const oneOf = <T extends string>(options: readonly T[], text: string): T | undefined =>
   options.find((option) => option === text);
 
+/**
+ * Whether user or password stand there raw: a `/`, `?` or `#` in them ends what a URL takes for the host, and the `@` that
+ * should follow them comes later; a `%` begins nothing.
+ */
+function hasRawPassword(text: string): boolean {
+  const [, authority = '', tail = ''] = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/s.exec(text) ?? [];
+  const credentials = authority.includes('@') ? authority.slice(0, authority.lastIndexOf('@')) : undefined;
+  if (credentials !== undefined) return /%(?![0-9a-f]{2})/i.test(credentials);
+  return authority.includes(':') && /^(#.*@|\/[^?]*@|\?[^=]*@)/s.test(tail);
+}
+
 function postgresUrl(text: string): string | undefined {
-  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+  if (!/^postgres(ql)?:\/\//.test(text) || hasRawPassword(text) || !URL.canParse(text)) return undefined;
   return text;
 }
+
+const rawPasswordHint = (text: string): string | undefined =>
+  hasRawPassword(text)
+    ? 'percent-encode what is special in the password (# as %23, / as %2F, ? as %3F, % as %25, @ as %40)'
+    : undefined;
 
 const hostName = (text: string): string | undefined =>
   /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)$/i.test(text) ? text.toLowerCase() : undefined;
@@ -65,6 +93,7 @@ const Environment = z.object({
     'a URL of the form postgres://user:password@host:port/database',
     'The Postgres to use, version 15 or newer. Absent: an embedded one, in the data folder.',
     postgresUrl,
+    rawPasswordHint,
   ).optional(),
   KAFKA_BROKERS: variable(
     'no value, as this version of Tidemark does not speak to Kafka yet; leave it out',
@@ -173,11 +202,24 @@ export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
-const SECRET = new Set(['DATABASE_URL']);
+/** Brokers without what may stand around them: nothing up to the last `@` shows, nor does any port, path or query. */
+const brokerHosts = (text: string): string =>
+  text
+    .slice(text.lastIndexOf('@') + 1)
+    .split(',')
+    .map((broker) => /^(?:[a-z_]+:\/\/)?(\[[0-9a-f:.]*\]|[a-z0-9._-]*)/i.exec(broker.trim())?.[1] ?? '')
+    .filter((host) => host !== '')
+    .join(',');
+
+/** What a refusal repeats of a value that may hold secrets; everything of the others. */
+const SHOWN: Readonly<Record<string, (value: string) => string>> = {
+  DATABASE_URL: () => '',
+  KAFKA_BROKERS: brokerHosts,
+};
 
 function describe(name: string, value: string | undefined, message: string): string {
-  const shown = value === undefined || SECRET.has(name) ? '' : `=${JSON.stringify(value.slice(0, 100))}`;
-  return `${name}${shown}: ${message}`;
+  const shown = value === undefined ? '' : (SHOWN[name]?.(value) ?? value);
+  return `${name}${shown === '' ? '' : `=${JSON.stringify(shown.slice(0, 100))}`}: ${message}`;
 }
 
 /** An empty variable counts as absent, as compose files set it. */

@@ -1,8 +1,8 @@
-/** The command line: what commands there are, and how a failure is told: one line on standard error, exit code 1. */
+/** The command line: what commands there are, and how they end. */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../app/version.js';
-import { isTidemarkError, messageOf } from '../platform/errors.js';
 import { doctorCommand } from './doctor.js';
+import { argumentsLine, tellFailure } from './failure.js';
 import { migrateCommand } from './migrate.js';
 import { startCommand } from './start.js';
 import { streamsCommand } from './streams.js';
@@ -12,26 +12,24 @@ export interface Surroundings {
   readonly projectDir: string;
 }
 
+/** Commander neither ends the process nor speaks in its own words, in no command of the tree. */
+function tame(command: Command): Command {
+  for (const child of command.commands) tame(child);
+  return command.exitOverride().configureOutput({ outputError: (text, write) => write(argumentsLine(text)) });
+}
+
 function program(surroundings: Surroundings): Command {
   const root = new Command('tidemark')
     .description('Runs and looks after applications that are made with Tidemark.')
-    .version(VERSION)
-    .exitOverride();
-  for (const command of [startCommand, migrateCommand, streamsCommand, doctorCommand]) {
-    root.addCommand(command(surroundings).exitOverride());
-  }
-  return root;
-}
-
-/** A failure of ours is a line or two; one that nobody foresaw shows its stack where somebody debugs. */
-function tell(error: unknown): void {
-  console.error(`tidemark: ${messageOf(error)}`);
-  if (process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace') console.error(error);
-  else if (!isTidemarkError(error)) console.error('(LOG_LEVEL=debug shows where this comes from)');
+    .version(VERSION);
+  for (const command of [startCommand, migrateCommand, streamsCommand, doctorCommand])
+    root.addCommand(command(surroundings));
+  return tame(root);
 }
 
 /**
- * Runs one command and sets the exit code of the process.
+ * Runs one command and sets the exit code of the process: 0 done, 1 it could not be done (wrong arguments among it), 2 what
+ * was compared differs.
  * @param argv without the interpreter and the script
  */
 export async function main(argv: readonly string[], surroundings: Surroundings): Promise<void> {
@@ -42,7 +40,7 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
       process.exitCode = error.exitCode; // It has said what is wrong itself.
       return;
     }
-    tell(error);
+    tellFailure(error);
     process.exitCode = 1;
   }
 }

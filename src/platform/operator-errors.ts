@@ -46,6 +46,7 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'Leave the choice open, so that `ws` is used, or run the Node version that the message names.',
   ),
   invalid_app: atStart('The module is no application', 'Export what defineApp returns as default.'),
+  invalid_arguments: atStart('The command line is wrong', 'See `tidemark <command> --help`.'),
   invalid_definition: atStart(
     'A definition cannot work',
     'Mend what the message names; it is thrown where the definition stands.',

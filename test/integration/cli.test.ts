@@ -7,24 +7,29 @@ import { migrate } from '../../src/platform/postgres/migrate.js';
 import { Database } from '../../src/platform/postgres/database.js';
 import { ensureLog } from '../../src/platform/postgres/logs.js';
 import { silentLogger } from '../../src/platform/logger.js';
+import { OPERATOR_ERRORS } from '../../src/platform/operator-errors.js';
+import { PROBLEMS } from '../../src/protocol/problems.js';
 import { program, tidemark } from '../support/command.js';
 import { projectFolder, serverPid } from '../support/embedded.js';
 import { freshDatabase, type FreshDatabase } from '../support/postgres.js';
 
 const ORDERS = 'examples/orders/app.ts';
 
-/** One line on standard error, no stack, exit code 1. */
+/** One line on standard error that ends with a code that is listed, no stack, exit code 1. */
 async function refusal(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const { code, stderr } = await tidemark(args, env).ended;
   expect(code).toBe(1);
   expect(stderr.trim().split('\n')).toHaveLength(1);
+  const [, told = ''] = /^tidemark: .+ \[(\w+)\]\n$/.exec(stderr) ?? [];
+  expect(Object.keys({ ...PROBLEMS, ...OPERATOR_ERRORS })).toContain(told);
   return stderr.trim();
 }
 
 describe('one clear line and exit code 1 for', () => {
   test.each([
-    [['frobnicate'], {}, /unknown command 'frobnicate'/],
-    [['start', '--frobnicate', 'api'], {}, /unknown option '--frobnicate'/],
+    [['frobnicate'], {}, /unknown command 'frobnicate' \[invalid_arguments\]$/],
+    [['docter'], {}, /unknown command 'docter' \(Did you mean doctor\?\) \[invalid_arguments\]$/],
+    [['start', '--frobnicate', 'api'], {}, /unknown option '--frobnicate' \[invalid_arguments\]$/],
     [['start', ORDERS, '--roles', 'cook'], {}, /TIDEMARK_ROLES="cook": expected some of api, relay/],
     [['start', ORDERS], { PORT: 'http' }, /PORT="http": expected a port/],
     [['start', ORDERS], { LOG_LEVEL: 'loud' }, /LOG_LEVEL="loud": expected one of/],
@@ -36,9 +41,13 @@ describe('one clear line and exit code 1 for', () => {
     [
       ['start', ORDERS],
       { DATABASE_URL: 'postgres://u:hidden@127.0.0.1:1/d', LOG_LEVEL: 'silent' },
-      /postgres:\/\/u@127\.0\.0\.1:1\/d: .*ECONNREFUSED/,
+      /postgres:\/\/u@127\.0\.0\.1:1\/d: .*ECONNREFUSED.* \[database_unavailable\]$/,
     ],
-    [['migrate'], { DATABASE_URL: 'postgres://u:hidden@127.0.0.1:1/d' }, /ECONNREFUSED/],
+    [
+      ['migrate'],
+      { DATABASE_URL: 'postgres://u:hidden@127.0.0.1:1/d' },
+      /ECONNREFUSED.* \[database_unavailable\]$/,
+    ],
     [
       ['streams'],
       { TIDEMARK_DATA_DIR: '/tmp/tidemark-not-there' },
@@ -56,7 +65,7 @@ describe('one clear line and exit code 1 for', () => {
     const { code, stderr } = await tidemark(['start'], {}, project).ended;
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'tidemark: app.js cannot be loaded: no price list (app.js:2:7)\n',
+      stderr: 'tidemark: app.js cannot be loaded: no price list (app.js:2:7) [invalid_app]\n',
     });
   });
 
@@ -108,7 +117,7 @@ describe('an application that runs', () => {
     const [, port] = await running.printed(/HTTP +http:\/\/[^:]+:(\d+)/);
     const second = await tidemark(['start', ORDERS], { ...env, PORT: port }).ended;
     expect(second.code).toBe(1);
-    expect(second.stderr).toMatch(/^tidemark: PORT: .*in use.*\n$/);
+    expect(second.stderr).toMatch(/^tidemark: PORT: .*in use.* \[address_in_use\]\n$/);
     running.child.kill('SIGTERM');
     expect((await running.ended).code).toBe(0);
     await database.drop();

@@ -87,6 +87,34 @@ describe('loadConfig', () => {
     expect(refusal({ DATABASE_URL: 'http://user:hunter2@db/x' })).not.toContain('hunter2');
   });
 
+  it.each(['hun#ter2', '1#ter2', 'hun/ter2', '1/ter2', 'hun?ter2', '100%ter2', 'a/b@hunter2'])(
+    'says what to do about the raw password %s, and does not show it',
+    (password) => {
+      const said = refusal({ DATABASE_URL: `postgres://user:${password}@db/x` });
+      expect(said).toMatch(/^DATABASE_URL: expected a URL of the form .*; percent-encode .*# as %23/);
+      expect(said).not.toContain('ter2');
+    },
+  );
+
+  it.each([
+    'postgres://user:%23%2F%3F%25%40@db:5432/x',
+    'postgres://user:a@b@db/x',
+    'postgres://db:5432/x?user=me@there&password=1',
+    'postgres://db/x',
+    'postgres://[::1]:5432/x',
+    'postgres:///x?host=/run/postgresql',
+  ])('takes %s', (url) => expect(loadConfig({ DATABASE_URL: url }).databaseUrl).toBe(url));
+
+  it.each([
+    ['b1.example:9092,b2:9092', '"b1.example,b2"'],
+    ['SASL_SSL://user:hunter2@b1:9092/x?password=hunter2', '"b1"'],
+    ['user:hun,hunter2,ter@b1:9092,[::1]:9092', '"b1,[::1]"'],
+  ])('shows of the brokers %s no more than their names', (brokers, shown) => {
+    const said = refusal({ KAFKA_BROKERS: brokers });
+    expect(said).toContain(`KAFKA_BROKERS=${shown}: expected`);
+    expect(said).not.toContain('hunter2');
+  });
+
   it('refuses one port for two servers, but not where one of them is free or does not run', () => {
     expect(refusal({ PORT: '4000', REALTIME_PORT: '4000' })).toMatch(/REALTIME_PORT.*expected another port/);
     expect(loadConfig({ PORT: '0', REALTIME_PORT: '0' }).port).toBe(0);
