@@ -25,7 +25,7 @@ export function createHints(
   const db = databases.open('hints', CONNECTIONS, { statementTimeoutMs: 5_000 });
   const listenDb = databases.open(LISTEN_ROLE, 1);
   const announcer = new PostgresAnnouncer({ db, listenDb, wakeups, logger });
-  const logs = { events: app.aggregates.map(({ name }) => name), changes: app.projections.map(changeLogOf) };
+  const logs = { events: app.aggregates.map(({ name }) => name), changes: app.views.map(changeLogOf) };
   const probe = new HeadProbe({ db, wakeups, logger, logs });
   const life = service('hints', {
     async start() {

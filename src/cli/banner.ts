@@ -15,7 +15,7 @@ function curlLine(base: string, { method, path, body }: Sample): string {
 
 /** Good for any application; one that knows better exports `tryIt`. */
 function usualSamples(app: AnyApp): readonly Sample[] {
-  const view = app.projections[0];
+  const view = app.views[0];
   return [
     { method: 'GET', path: '/readyz' },
     { method: 'GET', path: view ? `/views/${view.name}?limit=10` : '/livez' },

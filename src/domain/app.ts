@@ -4,6 +4,7 @@ import { DefinitionError } from './errors.js';
 import { checkName } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
 import type { AnyQuery } from './query.js';
+import type { AnyReadModel } from './tables.js';
 
 const DEFAULT_SHARDS = 16;
 const MAX_SHARDS = 256;
@@ -13,7 +14,10 @@ export interface AnyApp {
   readonly kind: 'app';
   readonly name: string;
   readonly aggregates: readonly AnyAggregate[];
-  readonly projections: readonly AnyProjection[];
+  /** All of them: rows by key (`projection`) and tables of a handler (`tables`). */
+  readonly projections: readonly AnyReadModel[];
+  /** Those with rows by key, in the same order: what has a view, a change log and subscribers. */
+  readonly views: readonly AnyProjection[];
   readonly queries: readonly AnyQuery[];
   /** Shards of every log, fixed when a log is created. */
   readonly shards: number;
@@ -22,7 +26,7 @@ export interface AnyApp {
 /** An application; the type parameters are read by the client. */
 export interface App<
   A extends readonly AnyAggregate[],
-  P extends readonly AnyProjection[],
+  P extends readonly AnyReadModel[],
   Q extends readonly AnyQuery[],
 > extends AnyApp {
   readonly aggregates: A;
@@ -39,9 +43,15 @@ function unique(where: string, kind: string, things: readonly { readonly name: s
 }
 
 /** What was handed in is what a definition’s last call gives, not what an earlier one does. */
-function ofKind(where: string, kind: string, hint: string, things: readonly unknown[]): void {
+function ofKind(
+  where: string,
+  kind: string,
+  hint: string,
+  things: readonly unknown[],
+  kinds: readonly unknown[] = [kind],
+): void {
   things.forEach((one, index) => {
-    if (typeof one !== 'object' || one === null || !('kind' in one) || one.kind !== kind)
+    if (typeof one !== 'object' || one === null || !('kind' in one) || !kinds.includes(one.kind))
       throw new DefinitionError(`${where}: ${kind} ${index + 1} of the list: expected what ${hint} gives`);
   });
 }
@@ -49,12 +59,30 @@ function ofKind(where: string, kind: string, hint: string, things: readonly unkn
 function checkSources(where: string, app: Pick<AnyApp, 'aggregates' | 'projections'>): void {
   for (const one of app.projections) {
     if (one.sources.length === 0)
-      throw new DefinitionError(`projection ${one.name}: expected at least one .on(aggregate, …)`);
+      throw new DefinitionError(
+        `projection ${one.name}: expected at least one .on(aggregate${one.kind === 'tables' ? '' : ', …'})`,
+      );
     for (const { aggregate } of one.sources) {
       if (!app.aggregates.includes(aggregate))
         throw new DefinitionError(
           `projection ${one.name} follows aggregate ${aggregate.name}, which is not in ${where}`,
         );
+    }
+  }
+}
+
+/** Each table is also a view for people, so that no two may share a name, whoever's they are. */
+function checkTables(where: string, projections: readonly AnyReadModel[]): void {
+  const owners = new Map(projections.map(({ name }) => [name, name]));
+  for (const one of projections) {
+    if (one.kind !== 'tables') continue;
+    for (const table of one.tables) {
+      const owner = owners.get(table.name);
+      if (owner !== undefined && owner !== one.name)
+        throw new DefinitionError(
+          `${where}: table ${table.name} of projection ${one.name} has a name of projection ${owner}`,
+        );
+      owners.set(table.name, one.name);
     }
   }
 }
@@ -77,7 +105,7 @@ function checkReads(where: string, app: Pick<AnyApp, 'projections' | 'queries'>)
  */
 export function defineApp<
   const A extends readonly AnyAggregate[],
-  const P extends readonly AnyProjection[] = [],
+  const P extends readonly AnyReadModel[] = [],
   const Q extends readonly AnyQuery[] = [],
 >(options: {
   readonly name: string;
@@ -93,21 +121,27 @@ export function defineApp<
     throw new DefinitionError(
       `${where}: shards ${String(shards)}: expected a whole number from 1 to ${MAX_SHARDS}`,
     );
+  const projections: readonly AnyReadModel[] = Object.freeze([...(options.projections ?? [])]);
   const app: AnyApp = {
     kind: 'app',
     name: options.name,
     aggregates: Object.freeze([...options.aggregates]),
-    projections: Object.freeze([...(options.projections ?? [])]),
+    projections,
+    views: Object.freeze(projections.filter((one) => one.kind === 'projection')),
     queries: Object.freeze([...(options.queries ?? [])]),
     shards,
   };
   if (app.aggregates.length === 0) throw new DefinitionError(`${where}: expected at least one aggregate`);
   ofKind(where, 'aggregate', 'aggregate(…).evolve(…).decide(…)', app.aggregates);
-  ofKind(where, 'projection', 'projection(…).on(…)', app.projections);
+  ofKind(where, 'projection', 'projection(…).on(…) or tables(…).on(…).handle(…)', app.projections, [
+    'projection',
+    'tables',
+  ]);
   ofKind(where, 'query', 'query(…).handle(…)', app.queries);
   unique(where, 'aggregates', app.aggregates);
   unique(where, 'projections', app.projections);
   unique(where, 'queries', app.queries);
+  checkTables(where, app.projections);
   checkSources(where, app);
   checkReads(where, app);
   return Object.freeze(app) as App<A, P, Q>;

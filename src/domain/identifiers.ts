@@ -49,12 +49,12 @@ export function checkName(kind: string, name: string): void {
   checkPattern(`${kind} name`, name, NAME);
 }
 
-/** A projection’s name is also that of a view in Postgres, beside the tables of Tidemark and of other projections. */
-export function checkProjectionName(name: string): void {
-  checkName('projection', name);
+/** A projection’s name (or a table’s of one) is also that of a view in Postgres, beside Tidemark’s tables and those of others. */
+export function checkProjectionName(name: string, kind = 'projection'): void {
+  checkName(kind, name);
   if (OWN_TABLES.includes(name) || /^changes_|__v\d+$/.test(name)) {
     throw new DefinitionError(
-      `projection name "${name}" collides with a table; reserved are ${OWN_TABLES.join(', ')}, changes_… and …__v<number>`,
+      `${kind} name "${name}" collides with a table; reserved are ${OWN_TABLES.join(', ')}, changes_… and …__v<number>`,
     );
   }
 }

@@ -4,18 +4,26 @@ import type { z } from 'zod';
 import { DefinitionError } from './errors.js';
 import { jsonSchemaOf } from './fields.js';
 import { checkName, RESERVED_QUERY_FIELDS } from './identifiers.js';
-import type { AnyProjection } from './projection.js';
+import type { AnyReadModel, ColumnsOf } from './tables.js';
 
 type RowOf<P> = P extends { readonly $types?: { readonly row: infer R } } ? R : never;
+type TablesOf<P> = P extends { readonly $types?: { readonly tables: infer T } } ? T : never;
 
-/** A row as its table holds it: a field that is absent from the row is NULL in its column. */
-type ColumnsOf<R> = {
-  [F in keyof R]-?: undefined extends R[F] ? Exclude<R[F], undefined> | null : R[F];
-};
+/** Names of the tables of a projection: its own, or those that it declares. */
+type TableNames<P extends AnyReadModel> = P extends { readonly kind: 'tables' }
+  ? keyof TablesOf<P> & string
+  : P['name'];
+type ColumnsIn<P extends AnyReadModel, N extends string> = P extends { readonly kind: 'tables' }
+  ? N extends keyof TablesOf<P>
+    ? TablesOf<P>[N]
+    : never
+  : N extends P['name']
+    ? ColumnsOf<RowOf<P>>
+    : never;
 
-/** Tables that a query may read: projection name → columns. */
-export type ReadTables<R extends readonly AnyProjection[]> = {
-  [P in R[number] as P['name']]: ColumnsOf<RowOf<P>>;
+/** Tables that a query may read: table name → columns. A projection’s rows are a table of its name. */
+export type ReadTables<R extends readonly AnyReadModel[]> = {
+  [N in TableNames<R[number]>]: ColumnsIn<R[number], N>;
 };
 
 /** kysely without what writes. At run time the transaction is read-only, and only the tables of `reads` are there. */
@@ -29,7 +37,7 @@ export interface AnyQuery {
   readonly name: string;
   readonly input: z.ZodType;
   readonly output: z.ZodType;
-  readonly reads: readonly AnyProjection[];
+  readonly reads: readonly AnyReadModel[];
   handle(request: { db: unknown; input: unknown }): Promise<unknown>;
 }
 
@@ -43,7 +51,7 @@ export interface Query<
   readonly output: O;
 }
 
-interface QueryOptions<I extends z.ZodType, O extends z.ZodType, R extends readonly AnyProjection[]> {
+interface QueryOptions<I extends z.ZodType, O extends z.ZodType, R extends readonly AnyReadModel[]> {
   /** Object schema; values of GET parameters are coerced to its types. */
   readonly input: I;
   readonly output: O;
@@ -58,7 +66,7 @@ export function query<
   N extends string,
   I extends z.ZodType,
   O extends z.ZodType,
-  const R extends readonly AnyProjection[],
+  const R extends readonly AnyReadModel[],
 >(
   name: N,
   options: QueryOptions<I, O, R>,

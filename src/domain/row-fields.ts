@@ -29,10 +29,10 @@ function checkTupleField(where: string, kind: string, fields: readonly Field[], 
     );
 }
 
-/** Tuples of fields that can be columns of an index, or channels. @throws DefinitionError with what was expected */
+/** Tuples of fields that can be columns of an index or a key, or channels. @throws DefinitionError with what was expected */
 export function tuples(
   where: string,
-  kind: 'index' | 'channel',
+  kind: 'index' | 'channel' | 'primary key',
   fields: readonly Field[],
   given: readonly (string | readonly string[])[],
 ): readonly (readonly string[])[] {

@@ -3,16 +3,30 @@
  * do; what Tidemark makes beside them begins with `_`, so that no projection's name can collide with it.
  */
 import { createHash } from 'node:crypto';
-import type { AnyProjection } from '../domain/projection.js';
+import type { Field } from '../domain/fields.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { changeLogName } from '../protocol/positions.js';
 
-type Versioned = Pick<AnyProjection, 'name' | 'version'>;
+type Versioned = Pick<AnyReadModel, 'name' | 'version'>;
 
 /** Postgres cuts longer names off, silently. */
 const MAX_NAME = 63;
 
 /** The read-model table, unquoted: `order_summary__v1`. */
 export const readModelTable = ({ name, version }: Versioned): string => `${name}__v${version}`;
+
+/** The tables of a projection as queries name them, and what they are in Postgres, unquoted. */
+export function readableTables(
+  projection: AnyReadModel,
+): readonly { readonly name: string; readonly table: string; readonly fields: readonly Field[] }[] {
+  const { name, version } = projection;
+  const tables = projection.kind === 'tables' ? projection.tables : [{ name, fields: projection.fields }];
+  return tables.map((one) => ({
+    name: one.name,
+    fields: one.fields,
+    table: readModelTable({ name: one.name, version }),
+  }));
+}
 
 /** The change log of a projection: `order_summary.v1`. */
 export const changeLogOf = ({ name, version }: Versioned): string => changeLogName(name, version);

@@ -2,7 +2,7 @@
  * How far the projections are behind the events, in events and in time. Fed by the head probe: after each look at the
  * heads, one query for all checkpoints, and none while nothing moves.
  */
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import type { HeadProbe, Heads } from '../platform/head-probe.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
@@ -17,7 +17,7 @@ export interface Behind {
 
 export interface ProgressTrackerOptions {
   readonly db: Database;
-  readonly projections: readonly AnyProjection[];
+  readonly projections: readonly AnyReadModel[];
   readonly probe: Pick<HeadProbe, 'onHeads'>;
   readonly logger: Logger;
 }
@@ -77,7 +77,7 @@ export class ProgressTracker {
     }
   }
 
-  #measure(projection: AnyProjection, now: Seen, checkpoints: readonly Checkpoint[]): Behind {
+  #measure(projection: AnyReadModel, now: Seen, checkpoints: readonly Checkpoint[]): Behind {
     const lag = checkpoints.reduce(
       (sum, { source, shard, seq }) => sum + (now.heads.get(idOf(source, shard)) ?? seq) - seq,
       0,

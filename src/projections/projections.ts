@@ -35,7 +35,7 @@ export class Projections implements Service {
   constructor(options: ProjectionsOptions) {
     const { app, tuning, ...shared } = options;
     this.#projectors = new Map(
-      app.projections.map((projection) => [
+      app.views.map((projection) => [
         projection.name,
         new Projector({ ...shared, ...tuning, projection, shards: app.shards }),
       ]),

@@ -23,7 +23,7 @@ export async function ensureReadModel(db: Database, app: AnyApp): Promise<void> 
   await db.transaction(async (tx) => {
     await tx.query(ddl.LOCK_READ_MODELS, [db.schema]);
     const scoped = { query: tx.query, table: (name: string) => db.table(name) };
-    for (const projection of app.projections) {
+    for (const projection of app.views) {
       const known = await isKnown(db, tx, projection);
       await ensureLog(scoped, changeLogOf(projection), app.shards);
       if (!known) await create(db, tx, projection);

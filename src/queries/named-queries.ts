@@ -1,12 +1,12 @@
 /** Runs named queries: input checked, handler on read-only kysely, result as JSON text. */
 import type { AnyApp } from '../domain/app.js';
 import { parseInput, type InputFault } from '../domain/input.js';
-import type { AnyProjection } from '../domain/projection.js';
 import type { AnyQuery } from '../domain/query.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isTimeout, isUnavailable } from '../platform/postgres/sqlstate.js';
-import { readModelTable } from '../projections/names.js';
+import { readableTables } from '../projections/names.js';
 import type { Parameters } from './parameters.js';
 import { inputReader } from './query-input.js';
 import { withReadDatabase } from './read-database.js';
@@ -25,7 +25,7 @@ export interface NamedQueriesOptions {
 
 export interface PreparedQuery {
   /** The projections that it reads. */
-  readonly reads: readonly AnyProjection[];
+  readonly reads: readonly AnyReadModel[];
   /**
    * @returns the result as JSON text
    * @throws TidemarkError `query_timeout`, `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
@@ -70,10 +70,9 @@ const shown = (faults: readonly InputFault[]): string =>
   faults.map(({ path, message }) => `${path || '(all of it)'}: ${message}`).join('; ');
 
 function known({ db, maxRows = 50_000 }: NamedQueriesOptions, query: AnyQuery): Known {
-  const tables = query.reads.map((projection) => ({
-    projection,
-    table: db.table(readModelTable(projection)),
-  }));
+  const tables = query.reads.flatMap((projection) =>
+    readableTables(projection).map(({ name, table, fields }) => ({ name, fields, table: db.table(table) })),
+  );
   return { query, tables: new ReadTables(query.name, tables, maxRows), read: inputReader(query) };
 }
 

@@ -139,7 +139,7 @@ function listOperation(projection: AnyProjection, row: JsonSchema): OperationObj
 /** `GET /views/…` of every projection. */
 export function viewOperations(app: AnyApp): Operations {
   return Object.fromEntries(
-    app.projections.flatMap((projection) => {
+    app.views.flatMap((projection) => {
       const row = jsonSchemaOf(`projection ${projection.name}, row`, projection.row, 'output');
       return [
         [`/views/${projection.name}`, { get: listOperation(projection, row) }],

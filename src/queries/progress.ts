@@ -1,5 +1,5 @@
 /** How far each projection has come in each log it follows, as this process knows it: from hints, and from Postgres when asked. */
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import type { Clock } from '../platform/clock.js';
 import type { Database } from '../platform/postgres/database.js';
 import { progressLog, type Wakeups } from '../platform/wakeups.js';
@@ -7,14 +7,14 @@ import { selectProgress } from './statements.js';
 
 /** What is known of one projection over one event log. */
 export class Track {
-  readonly projection: AnyProjection;
+  readonly projection: AnyReadModel;
   readonly source: string;
   /** Epoch of the event log when Postgres was last asked. */
   epoch: string | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
   readonly #shards = new Map<number, { seq: number; seenAt: number }>();
 
-  constructor(projection: AnyProjection, source: string) {
+  constructor(projection: AnyReadModel, source: string) {
     this.projection = projection;
     this.source = source;
   }
@@ -48,7 +48,7 @@ export class Track {
 }
 
 export interface ProgressOptions {
-  readonly projections: readonly AnyProjection[];
+  readonly projections: readonly AnyReadModel[];
   readonly db: Database;
   readonly wakeups: Wakeups;
   readonly clock: Clock;
@@ -68,7 +68,7 @@ export class Progress {
     }
   }
 
-  #follow(projection: AnyProjection, source: string): void {
+  #follow(projection: AnyReadModel, source: string): void {
     const { wakeups, clock, advanced } = this.#options;
     const log = progressLog(projection.name, projection.version, source);
     const track = new Track(projection, source);
@@ -84,7 +84,7 @@ export class Progress {
   }
 
   /** Undefined where the projection does not follow the log. */
-  track(projection: AnyProjection, source: string): Track | undefined {
+  track(projection: AnyReadModel, source: string): Track | undefined {
     return this.#tracks.get(progressLog(projection.name, projection.version, source));
   }
 

@@ -1,5 +1,5 @@
 /** `?after=<token>&wait=<ms>` of views and queries: the read waits until what it reads has what the tokens name. */
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import type { Signer } from '../platform/signing.js';
 import { openToken } from './positions.js';
 import { wholeNumber, type Parameters } from './parameters.js';
@@ -19,7 +19,7 @@ export interface ReadAfter {
  */
 export async function readAfter(
   { signer, waiters }: ReadAfter,
-  projections: readonly AnyProjection[],
+  projections: readonly AnyReadModel[],
   parameters: Parameters,
   signal: AbortSignal | (() => AbortSignal),
 ): Promise<void> {

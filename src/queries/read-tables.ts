@@ -22,11 +22,14 @@ import {
   type WithNode,
 } from 'kysely';
 import type { FromNode, JoinNode } from 'kysely';
-import type { AnyProjection } from '../domain/projection.js';
+import type { Field } from '../domain/fields.js';
 import { quoteIdent } from '../platform/postgres/database.js';
 
 export interface ReadTable {
-  readonly projection: AnyProjection;
+  /** As the handler names it. */
+  readonly name: string;
+  /** Its columns as they were defined, without Tidemark's own. */
+  readonly fields: readonly Pick<Field, 'name'>[];
   /** The qualified, quoted name of its table. */
   readonly table: string;
 }
@@ -105,7 +108,7 @@ class TableMapper extends OperationNodeTransformer {
       );
     }
     // A list of the fields, so that `selectAll` gives a row as it was defined; the planner flattens it to the table.
-    const fields = found.projection.fields.map((field) => quoteIdent(field.name)).join(', ');
+    const fields = found.fields.map((field) => quoteIdent(field.name)).join(', ');
     const rows = RawNode.createWithSql(`(SELECT ${fields} FROM ${found.table})`);
     return AliasNode.create(rows, alias ?? IdentifierNode.create(name));
   }
@@ -123,7 +126,7 @@ export class ReadTables implements KyselyPlugin {
   /** @param maxRows rows that one statement may give, as all of them are held in memory */
   constructor(query: string, tables: readonly ReadTable[], maxRows: number) {
     this.#query = query;
-    this.#tables = new Map(tables.map((one) => [one.projection.name, one]));
+    this.#tables = new Map(tables.map((one) => [one.name, one]));
     this.#maxRows = maxRows;
   }
 

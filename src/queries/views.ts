@@ -49,7 +49,7 @@ export class Views {
 
   constructor(options: ViewsOptions) {
     this.#options = options;
-    this.#projections = new Map(options.app.projections.map((projection) => [projection.name, projection]));
+    this.#projections = new Map(options.app.views.map((projection) => [projection.name, projection]));
   }
 
   /** The projection behind a view. @throws TidemarkError `unknown_view` with the list of those there are */

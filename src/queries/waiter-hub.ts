@@ -2,7 +2,7 @@
  * Read your writes: reads wait here until their projection has what a token names. One hub a process: progress hints wake
  * the waiters, and one poll for all of them, only while there are any, finds what no hint told.
  */
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { systemClock, type Clock } from '../platform/clock.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
@@ -37,7 +37,7 @@ const LAST_LOOK_MS = 1_000;
 const isMet = ({ track, shard, seq, epoch }: Need): boolean => track.epoch === epoch && track.has(shard, seq);
 
 export interface WaiterHubOptions {
-  readonly projections: readonly AnyProjection[];
+  readonly projections: readonly AnyReadModel[];
   readonly db: Database;
   readonly wakeups: Wakeups;
   readonly logger: Logger;
@@ -86,7 +86,7 @@ export class WaiterHub {
    *   `not_ready` (the hub stops), `request_aborted`
    */
   async wait(
-    projections: readonly AnyProjection[],
+    projections: readonly AnyReadModel[],
     tokens: readonly TokenPayload[],
     waitMs: number,
     signal?: AbortSignal,
@@ -127,7 +127,7 @@ export class WaiterHub {
     for (const waiter of this.#waiters) waiter.settle(stopping());
   }
 
-  #needsOf(projections: readonly AnyProjection[], tokens: readonly TokenPayload[]): Need[] {
+  #needsOf(projections: readonly AnyReadModel[], tokens: readonly TokenPayload[]): Need[] {
     const needs: Need[] = [];
     for (const { logs } of tokens) {
       for (const [log, { epoch, pos }] of Object.entries(logs)) {

@@ -55,12 +55,12 @@ const fault = (
 
 /** Checks a `sub` against the application; what it cannot have is told with what it could. */
 export function bindSubscription(app: AnyApp, signer: Signer, frame: SubFrame): Bound {
-  const projection = app.projections.find(({ name }) => name === frame.view);
+  const projection = app.views.find(({ name }) => name === frame.view);
   if (!projection)
     return fault(
       frame,
       'unknown_view',
-      `there is no view ${JSON.stringify(frame.view.slice(0, 40))}; there is ${app.projections.map(({ name }) => name).join(', ')}`,
+      `there is no view ${JSON.stringify(frame.view.slice(0, 40))}; there is ${app.views.map(({ name }) => name).join(', ')}`,
     );
   if (frame.sort !== undefined || frame.limit !== undefined)
     return fault(frame, 'windows_off', '`sort` and `limit` are not served by this server');

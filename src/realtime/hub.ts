@@ -56,7 +56,7 @@ export class Hub {
       snapshots: new Snapshots(deps.source, deps.settings, deps.observer),
       schedule: (joiner) => turns.add(joiner),
     };
-    for (const projection of deps.app.projections) {
+    for (const projection of deps.app.views) {
       const log = new FollowedLog({
         ...deps,
         projection,
