@@ -4,6 +4,8 @@ import { DefinitionError } from './errors.js';
 import { checkName } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
 import type { AnyQuery } from './query.js';
+import { hasRows } from './sources.js';
+import { retentionFrom, type Retention, type RetentionOptions } from './retention.js';
 import type { AnyReadModel } from './tables.js';
 
 const DEFAULT_SHARDS = 16;
@@ -21,6 +23,8 @@ export interface AnyApp {
   readonly queries: readonly AnyQuery[];
   /** Shards of every log, fixed when a log is created. */
   readonly shards: number;
+  /** What is kept of each change log. */
+  readonly changes: Retention;
 }
 
 /** An application; the type parameters are read by the client. */
@@ -58,7 +62,7 @@ function ofKind(
 
 function checkSources(where: string, app: Pick<AnyApp, 'aggregates' | 'projections'>): void {
   for (const one of app.projections) {
-    if (one.sources.length === 0)
+    if (one.kind === 'tables' ? one.sources.length === 0 : !one.sources.some(hasRows))
       throw new DefinitionError(
         `projection ${one.name}: expected at least one .on(aggregate${one.kind === 'tables' ? '' : ', …'})`,
       );
@@ -101,6 +105,7 @@ function checkReads(where: string, app: Pick<AnyApp, 'projections' | 'queries'>)
 /**
  * Puts an application together. A module that exports it as default can be started by `tidemark start`.
  * @param options.shards shards of every log, 1–256, 16 by default; fixed when a log is created
+ * @param options.changes what is kept of each change log; a week and 1 GiB by default
  * @throws DefinitionError with what was expected
  */
 export function defineApp<
@@ -113,6 +118,7 @@ export function defineApp<
   readonly projections?: P;
   readonly queries?: Q;
   readonly shards?: number;
+  readonly changes?: RetentionOptions;
 }): App<A, P, Q> {
   checkName('app', options.name);
   const where = `app ${options.name}`;
@@ -130,6 +136,7 @@ export function defineApp<
     views: Object.freeze(projections.filter((one) => one.kind === 'projection')),
     queries: Object.freeze([...(options.queries ?? [])]),
     shards,
+    changes: retentionFrom(where, options.changes),
   };
   if (app.aggregates.length === 0) throw new DefinitionError(`${where}: expected at least one aggregate`);
   ofKind(where, 'aggregate', 'aggregate(…).evolve(…).decide(…)', app.aggregates);
