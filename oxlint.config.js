@@ -7,9 +7,9 @@
 export const HOUSE = {
   // What server and client share: runs in a browser too, so not even Node.
   protocol: { rooms: [], packages: [], node: false },
-  // Pure; kysely only as the type of a query's database.
+  // Pure; kysely only as the type of a handler's database.
   domain: { rooms: [], packages: ['zod'], types: ['kysely'] },
-  platform: { rooms: ['protocol'], packages: ['pg', 'pino', 'uuid', 'zod'] },
+  platform: { rooms: ['protocol'], packages: ['kysely', 'pg', 'pino', 'uuid', 'zod'] },
   'event-store': { rooms: ['domain', 'platform', 'protocol'], packages: ['pg', 'lru-cache', 'uuid', 'zod'] },
   commands: {
     rooms: ['domain', 'event-store', 'platform', 'protocol'],
@@ -19,7 +19,7 @@ export const HOUSE = {
   broker: { rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'], packages: ['zod'] },
   projections: {
     rooms: ['broker', 'domain', 'event-store', 'platform', 'protocol'],
-    packages: ['pg', 'lru-cache', 'zod'],
+    packages: ['kysely', 'pg', 'lru-cache', 'zod'],
   },
   queries: {
     rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'],

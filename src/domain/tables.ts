@@ -33,8 +33,8 @@ type EventsOf<A extends string, E extends EventSources, T extends Tags> = {
 }[keyof E & string];
 
 /** kysely over the projection’s own tables. It is one transaction from beginning to end, which the handler cannot leave. */
-export type TablesDatabase<Tables> = Pick<
-  Kysely<Tables>,
+export type TablesDatabase<Columns> = Pick<
+  Kysely<Columns>,
   | 'selectFrom'
   | 'insertInto'
   | 'updateTable'

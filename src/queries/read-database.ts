@@ -2,48 +2,19 @@
  * The read-only kysely that a named query's handler gets: all its statements see one snapshot, in a transaction that
  * begins with the first statement and can write nothing.
  */
-import {
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type CompiledQuery,
-  type DatabaseConnection,
-  type Driver,
-  type KyselyPlugin,
-  type QueryResult,
-} from 'kysely';
-import pg from 'pg';
-import type { Database } from '../platform/postgres/database.js';
+import type { KyselyPlugin } from 'kysely';
+import type { PoolClient } from 'pg';
 import { TidemarkError } from '../platform/errors.js';
+import type { Database } from '../platform/postgres/database.js';
+import { OneConnection } from '../platform/postgres/kysely/connection.js';
 import { beginRead, END_READ } from './statements.js';
 
-/** Values as the JSON of an answer has them: bigint and numeric as numbers, json parsed. */
-const PARSERS = new Map<number, (text: string) => unknown>([
-  [20, Number],
-  [1700, Number],
-  [114, JSON.parse],
-  [3802, JSON.parse],
-]);
-
-function typesOf(pool: pg.Pool): pg.CustomTypesConfig {
-  const { types } = pool.options;
-  return {
-    getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-      PARSERS.get(oid) ??
-      types?.getTypeParser(oid, format ?? 'text') ??
-      pg.types.getTypeParser(oid, format ?? 'text')) as typeof pg.types.getTypeParser, // it is overloaded by format
-  };
-}
-
 /** One handler's transaction. */
-class ReadTransaction implements DatabaseConnection {
+class ReadTransaction {
+  readonly connection: OneConnection;
   readonly #db: Database;
   readonly #timeoutMs: number;
-  readonly #types: pg.CustomTypesConfig;
-  #client: Promise<pg.PoolClient> | undefined;
-  #last: Promise<unknown> = Promise.resolve();
-  #closed = false;
+  #client: Promise<PoolClient> | undefined;
   #broken: Error | undefined;
   readonly #onError = (error: Error): void => {
     this.#broken = error;
@@ -52,36 +23,11 @@ class ReadTransaction implements DatabaseConnection {
   constructor(db: Database, timeoutMs: number) {
     this.#db = db;
     this.#timeoutMs = timeoutMs;
-    this.#types = typesOf(db.pool);
+    const client = (): Promise<PoolClient> => (this.#client ??= this.#begin());
+    this.connection = new OneConnection({ pool: db.pool, client, owner: 'the query' });
   }
 
-  /** Statements of a handler run one after the other, even where it sends them at once. */
-  executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const run = async (): Promise<QueryResult<R>> => {
-      if (this.#closed) throw new Error('the query has ended; its database cannot be used any more');
-      this.#client ??= this.#begin();
-      const client = await this.#client;
-      const statement = {
-        text: query.sql,
-        values: [...query.parameters],
-        types: this.#types,
-        // One statement a message: a raw fragment cannot end the transaction and go on without it.
-        queryMode: 'extended',
-      };
-      const { rows } = await client.query<R & pg.QueryResultRow>(statement);
-      return { rows };
-    };
-    const result = this.#last.then(run);
-    this.#last = result.catch(() => undefined);
-    return result;
-  }
-
-  // eslint-disable-next-line require-yield -- kysely's interface asks for an iterator
-  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new Error('a query cannot stream');
-  }
-
-  async #begin(): Promise<pg.PoolClient> {
+  async #begin(): Promise<PoolClient> {
     const client = await this.#db.pool.connect();
     // A connection that breaks between two statements would end the process without a listener.
     client.on('error', this.#onError);
@@ -100,11 +46,11 @@ class ReadTransaction implements DatabaseConnection {
    * @param cut true ends the connection with whatever still runs on it; else the transaction is closed in order
    */
   close(cut: boolean): void {
-    this.#closed = true;
+    const idle = this.connection.close();
     void this.#client?.then(
       async (client) => {
         if (!cut && !this.#broken) {
-          await this.#last;
+          await idle;
           await client.query(END_READ).catch((error: Error) => (this.#broken = error));
         }
         client.removeListener('error', this.#onError);
@@ -113,23 +59,6 @@ class ReadTransaction implements DatabaseConnection {
       () => undefined, // it never began; whoever asked was told
     );
   }
-}
-
-const refuse = async (): Promise<never> => {
-  throw new Error('a query has its transaction already; it cannot begin another');
-};
-
-function driverOf(connection: DatabaseConnection): Driver {
-  const nothing = async (): Promise<void> => undefined;
-  return {
-    init: nothing,
-    acquireConnection: async () => connection,
-    releaseConnection: nothing,
-    destroy: nothing,
-    beginTransaction: refuse,
-    commitTransaction: refuse,
-    rollbackTransaction: refuse,
-  };
 }
 
 /**
@@ -144,15 +73,7 @@ export async function withReadDatabase<T>(
   work: (reader: unknown) => Promise<T>,
 ): Promise<T> {
   const transaction = new ReadTransaction(db, timeoutMs);
-  const kysely = new Kysely<unknown>({
-    dialect: {
-      createDriver: () => driverOf(transaction),
-      createAdapter: () => new PostgresAdapter(),
-      createQueryCompiler: () => new PostgresQueryCompiler(),
-      createIntrospector: (reader) => new PostgresIntrospector(reader),
-    },
-    plugins: [plugin],
-  });
+  const kysely = transaction.connection.kysely(plugin);
   let timer: NodeJS.Timeout | undefined;
   let late = false;
   const deadline = new Promise<never>((_resolve, reject) => {

@@ -1,29 +1,23 @@
 /**
- * The kysely plugin of named queries: a table name of `reads` stands for that projection's versioned table, names of CTEs
- * for themselves, and any other table is refused. So a handler can only read what its query declares.
+ * The kysely plugin of named queries: a table name of `reads` stands for that projection's versioned table, and any other
+ * table is refused. So a handler can only read what its query declares.
  */
 import {
   AliasNode,
-  IdentifierNode,
   LimitNode,
-  OperationNodeTransformer,
   RawNode,
-  TableNode,
   ValueNode,
   type KyselyPlugin,
   type OperationNode,
   type PluginTransformQueryArgs,
   type PluginTransformResultArgs,
-  type QueryId,
   type QueryResult,
   type RootOperationNode,
-  type SelectQueryNode,
   type UnknownRow,
-  type WithNode,
 } from 'kysely';
-import type { FromNode, JoinNode } from 'kysely';
 import type { Field } from '../domain/fields.js';
 import { quoteIdent } from '../platform/postgres/database.js';
+import { RefusedStatement, TableMapper } from '../platform/postgres/kysely/table-mapper.js';
 
 export interface ReadTable {
   /** As the handler names it. */
@@ -34,16 +28,9 @@ export interface ReadTable {
   readonly table: string;
 }
 
-/** A handler asked for something that its query does not read. A fault of the definition, for the log. */
-class UnreadableError extends Error {
-  override readonly name = 'UnreadableError';
-}
-
-class TableMapper extends OperationNodeTransformer {
+class ReadMapper extends TableMapper {
   readonly #query: string;
   readonly #tables: ReadonlyMap<string, ReadTable>;
-  /** Names of the CTEs that can be seen, innermost last. */
-  readonly #scopes: Set<string>[] = [];
 
   constructor(query: string, tables: ReadonlyMap<string, ReadTable>) {
     super();
@@ -51,71 +38,20 @@ class TableMapper extends OperationNodeTransformer {
     this.#tables = tables;
   }
 
-  protected override transformSelectQuery(node: SelectQueryNode, queryId?: QueryId): SelectQueryNode {
-    this.#scopes.push(new Set(node.with ? namesIn(node.with) : []));
-    const mapped = super.transformSelectQuery(node, queryId);
-    this.#scopes.pop();
-    return mapped;
-  }
-
-  /** A CTE sees those before it; with RECURSIVE all of them, itself too. */
-  protected override transformWith(node: WithNode, queryId?: QueryId): WithNode {
-    const scope = this.#scopes.at(-1);
-    if (node.recursive || !scope) return super.transformWith(node, queryId);
-    scope.clear();
-    const expressions = node.expressions.map((expression) => {
-      const mapped = this.transformNode(expression, queryId);
-      scope.add(expression.name.table.table.identifier.name);
-      return mapped;
-    });
-    return { ...node, expressions };
-  }
-
-  protected override transformFrom(node: FromNode, queryId?: QueryId): FromNode {
-    return { ...node, froms: node.froms.map((from) => this.#source(from, queryId)) };
-  }
-
-  protected override transformJoin(node: JoinNode, queryId?: QueryId): JoinNode {
-    return {
-      ...node,
-      table: this.#source(node.table, queryId),
-      ...(node.on ? { on: this.transformNode(node.on, queryId) } : {}),
-    };
-  }
-
-  /** `sql.table('…')` inside of a raw fragment. */
-  protected override transformRaw(node: RawNode, queryId?: QueryId): RawNode {
-    return { ...node, parameters: node.parameters.map((one) => this.#source(one, queryId)) };
-  }
-
-  #source(node: OperationNode, queryId: QueryId | undefined): OperationNode {
-    if (TableNode.is(node)) return this.#table(node);
-    if (AliasNode.is(node) && TableNode.is(node.node)) return this.#table(node.node, node.alias);
-    return this.transformNode(node, queryId);
-  }
-
-  #table(node: TableNode, alias?: OperationNode): OperationNode {
-    const { schema, identifier } = node.table;
-    const { name } = identifier;
-    if (!schema && this.#scopes.some((scope) => scope.has(name))) {
-      return alias ? AliasNode.create(node, alias) : node;
-    }
-    const found = schema ? undefined : this.#tables.get(name);
-    if (!found) {
-      const asked = schema ? `${schema.name}.${name}` : name;
-      throw new UnreadableError(
-        `query ${this.#query} reads the table "${asked}", which is not among its reads: ${[...this.#tables.keys()].join(', ')}`,
-      );
-    }
+  protected override table(name: string, alias: OperationNode): OperationNode {
+    const found = this.#tables.get(name);
+    if (!found) throw this.unknown(name);
     // A list of the fields, so that `selectAll` gives a row as it was defined; the planner flattens it to the table.
     const fields = found.fields.map((field) => quoteIdent(field.name)).join(', ');
-    const rows = RawNode.createWithSql(`(SELECT ${fields} FROM ${found.table})`);
-    return AliasNode.create(rows, alias ?? IdentifierNode.create(name));
+    return AliasNode.create(RawNode.createWithSql(`(SELECT ${fields} FROM ${found.table})`), alias);
+  }
+
+  protected override unknown(name: string): RefusedStatement {
+    return new RefusedStatement(
+      `query ${this.#query} reads the table "${name}", which is not among its reads: ${[...this.#tables.keys()].join(', ')}`,
+    );
   }
 }
-
-const namesIn = (node: WithNode): string[] =>
-  node.expressions.map((expression) => expression.name.table.table.identifier.name);
 
 /** Made once a query; kysely calls it for each statement. */
 export class ReadTables implements KyselyPlugin {
@@ -132,16 +68,16 @@ export class ReadTables implements KyselyPlugin {
 
   transformQuery({ node, queryId }: PluginTransformQueryArgs): RootOperationNode {
     if (node.kind !== 'SelectQueryNode' && node.kind !== 'RawNode') {
-      throw new UnreadableError(`query ${this.#query} tried ${node.kind}; a query only selects`);
+      throw new RefusedStatement(`query ${this.#query} tried ${node.kind}; a query only selects`);
     }
-    const mapped = new TableMapper(this.#query, this.#tables).transformNode(node, queryId);
+    const mapped = new ReadMapper(this.#query, this.#tables).transformNode(node, queryId);
     if (mapped.kind !== 'SelectQueryNode' || mapped.limit || mapped.fetch) return mapped;
     return { ...mapped, limit: LimitNode.create(ValueNode.createImmediate(this.#maxRows + 1)) };
   }
 
   async transformResult({ result }: PluginTransformResultArgs): Promise<QueryResult<UnknownRow>> {
     if (result.rows.length <= this.#maxRows) return result;
-    throw new UnreadableError(
+    throw new RefusedStatement(
       `query ${this.#query}: a statement gave more than ${this.#maxRows} rows; it needs a limit`,
     );
   }
