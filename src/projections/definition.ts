@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { JsonSchema } from '../domain/fields.js';
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyProjection, ProjectionSource } from '../domain/projection.js';
+import { hasRows } from '../domain/sources.js';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
@@ -46,7 +47,13 @@ function structureOf(schema: unknown): Json {
 
 const fieldSchema = (schema: JsonSchema): Json => structureOf(schema);
 
-/** Key, fields, channels and sources: what must not change within a version. Indexes may, and are left out. */
+function rowsFrom(source: ProjectionSource): string {
+  if (!hasRows(source)) return 'joined';
+  if (source.moving) return 'moving';
+  return source.keys === undefined ? 'by stream' : 'by keys';
+}
+
+/** Key, fields, channels, sources and joins: what must not change within a version. Indexes may, and are left out. */
 export function definitionOf(projection: AnyProjection): Json {
   return sorted({
     key: projection.key,
@@ -58,11 +65,14 @@ export function definitionOf(projection: AnyProjection): Json {
     ),
     channels: projection.channels.map((tuple) => tuple.toSorted().join(' + ')).sort(),
     sources: Object.fromEntries(
-      projection.sources.map(({ aggregate, keys }) => [
-        aggregate.name,
-        keys === undefined ? 'by stream' : 'by keys',
-      ]),
+      projection.sources.map((source) => [source.aggregate.name, rowsFrom(source)]),
     ),
+    // Left out where there are none, so that what was defined before there were joins is what it was.
+    ...(projection.joins.length > 0 && {
+      joins: Object.fromEntries(
+        projection.joins.map(({ source, by, none }) => [`${source} by ${by}`, none]),
+      ),
+    }),
   });
 }
 

@@ -2,9 +2,9 @@
 import type { z } from 'zod';
 import type { Aggregate, AnyAggregate, EventSources } from '../domain/aggregate.js';
 import type { EventMetadata, SchemaOf, StoredEvent } from '../domain/events.js';
-import { foldRow, keysOf, sourceOf, toRecorded } from '../domain/folding.js';
 import { deepFreeze } from '../domain/freeze.js';
 import { MAX_JSON_BYTES } from '../domain/identifiers.js';
+import { MemoryModel } from '../domain/memory-model.js';
 import type { AnyProjection, Projection, RowValue } from '../domain/projection.js';
 import { asJson, expectSame, fail } from './compare.js';
 import { interleave, seeded } from './interleavings.js';
@@ -108,29 +108,22 @@ function record(projection: AnyProjection, events: readonly AnyEvent[]): readonl
 
 type Rows = ReadonlyMap<string, RowValue>;
 
+/** Everything frozen, as JSON hands it back, and without a clock. */
 function foldAll(projection: AnyProjection, events: readonly StoredEvent[]): Rows {
-  const rows = new Map<string, RowValue>();
-  for (const stored of events) {
-    const source = sourceOf(projection, stored.category);
-    if (!source) continue;
-    const recorded = deepFreeze(toRecorded(source, stored));
-    const where = `${projection.name}, fold of ${stored.type}`;
-    for (const key of withoutClock(where, () => keysOf(source, recorded))) {
-      const next = withoutClock(where, () =>
-        foldRow(projection, source, key, rows.get(key) ?? null, recorded),
-      );
-      if (next === null) rows.delete(key);
-      else rows.set(key, asRead(where, next));
-    }
-  }
-  return rows;
-}
-
-/** The row as the read model would hand it back. */
-function asRead(where: string, row: RowValue): RowValue {
-  const text = JSON.stringify(row);
-  if (Buffer.byteLength(text) > MAX_JSON_BYTES) fail(`${where}: the row is over ${MAX_JSON_BYTES} bytes`);
-  return deepFreeze(asJson(row) as RowValue);
+  let where = projection.name;
+  const model = new MemoryModel(projection, {
+    seal: (value) => {
+      const text = JSON.stringify(value);
+      if (Buffer.byteLength(text) > MAX_JSON_BYTES) fail(`${where}: the row is over ${MAX_JSON_BYTES} bytes`);
+      return deepFreeze(asJson(value)) as typeof value; // what is folded is JSON
+    },
+    run: (stored, call) => {
+      where = `${projection.name}, fold of ${stored.type}`;
+      return withoutClock(where, call);
+    },
+  });
+  for (const stored of events) model.apply(stored);
+  return model.rows();
 }
 
 const inKeyOrder = (rows: Rows): readonly RowValue[] =>

@@ -1,6 +1,6 @@
 /** Whether a read model and its change log agree with each other and with the events. */
-import { foldRow, keysOf, sourceOf, toRecorded } from '../../src/domain/folding.js';
 import type { StoredEvent } from '../../src/domain/events.js';
+import { MemoryModel } from '../../src/domain/memory-model.js';
 import type { AnyProjection, RowValue } from '../../src/domain/projection.js';
 import type { PostgresEventStore } from '../../src/event-store/store.js';
 import type { Database } from '../../src/platform/postgres/database.js';
@@ -29,18 +29,9 @@ async function allEvents(
 }
 
 function folded(projection: AnyProjection, events: readonly StoredEvent[]): Map<string, RowValue> {
-  const rows = new Map<string, RowValue>();
-  for (const stored of events) {
-    const source = sourceOf(projection, stored.category);
-    if (!source) continue;
-    const event = toRecorded(source, stored);
-    for (const key of keysOf(source, event)) {
-      const next = foldRow(projection, source, key, rows.get(key) ?? null, event);
-      if (next === null) rows.delete(key);
-      else rows.set(key, next);
-    }
-  }
-  return rows;
+  const model = new MemoryModel(projection);
+  for (const stored of events) model.apply(stored);
+  return model.rows();
 }
 
 async function allChanges(db: Database, projection: AnyProjection, shard: number): Promise<ChangeEntry[]> {
