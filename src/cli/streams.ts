@@ -1,5 +1,5 @@
 /** `tidemark streams`: what event logs there are, the streams of one, the events of a stream. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { listCategories, listStreams } from '../event-store/listing.js';
 import { readStream } from '../event-store/reads.js';
 import { eventStoreStatements } from '../event-store/statements.js';
@@ -7,17 +7,13 @@ import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import { withDatabase } from './connect.js';
 import type { Surroundings } from './program.js';
+import { positive } from './words.js';
 
 interface StreamsOptions {
   readonly from?: number;
   readonly after?: string;
   readonly limit: number;
   readonly json?: boolean;
-}
-
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1 on.');
-  return Number(text);
 }
 
 async function categories(database: Database, { json }: StreamsOptions): Promise<void> {

@@ -82,6 +82,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'The schema has something of the projection’s name',
     'Rename the projection, or what stands in its place.',
   ),
+  schema_too_old: atStart(
+    'The schema was not brought up to date yet',
+    'Run `tidemark migrate`, or start the application once with this version.',
+  ),
   schema_too_new: atStart('The schema was migrated by newer code', 'Run a version at least as new.'),
   shard_count_changed: atStart(
     'The number of shards is fixed when a log is created',

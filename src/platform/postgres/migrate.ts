@@ -121,6 +121,16 @@ export async function migrate(db: Database, dir: URL = MIGRATIONS_DIR): Promise<
   return { applied, version: files.at(-1)?.number ?? 0 };
 }
 
+/** What a schema has, in order; nothing where there is none. */
+async function appliedTo(db: Database): Promise<Applied[]> {
+  const [made] = await db.query<[boolean]>(`SELECT to_regclass($1) IS NOT NULL`, [db.table('migrations')]);
+  if (!made?.[0]) return [];
+  // Through JSON, as the column may not be there yet. Locks: none.
+  return db.query<Applied>(
+    `SELECT m.number, m.name, to_json(m) ->> 'checksum' FROM ${db.table('migrations')} m ORDER BY m.number`,
+  );
+}
+
 /**
  * @returns the newest migration that the schema has (0: none), the newest that this version of Tidemark knows, and the
  *   names of those whose text is another than what was applied
@@ -130,15 +140,28 @@ export async function schemaVersion(
   dir: URL = MIGRATIONS_DIR,
 ): Promise<{ readonly stored: number; readonly known: number; readonly changed: readonly string[] }> {
   const files = await migrationFiles(dir);
+  const applied = await appliedTo(db);
   const known = files.at(-1)?.number ?? 0;
-  const [made] = await db.query<[boolean]>(`SELECT to_regclass($1) IS NOT NULL`, [db.table('migrations')]);
-  if (!made?.[0]) return { stored: 0, known, changed: [] };
-  // Through JSON, as the column may not be there yet. Locks: none.
-  const applied = await db.query<Applied>(
-    `SELECT m.number, m.name, to_json(m) ->> 'checksum' FROM ${db.table('migrations')} m ORDER BY m.number`,
-  );
   const changed = changedAmong(files, applied).map(({ name }) => name);
   return { stored: applied.at(-1)?.[0] ?? 0, known, changed };
+}
+
+/**
+ * For commands that do not migrate: the schema must be the one that this code knows.
+ * @throws TidemarkError `schema_too_old`, `schema_too_new`, `migration_changed`
+ */
+export async function requireSchema(db: Database, dir: URL = MIGRATIONS_DIR): Promise<void> {
+  const files = await migrationFiles(dir);
+  const applied = await appliedTo(db);
+  checkApplied(db.schema, files, applied);
+  const stored = applied.at(-1)?.[0] ?? 0;
+  const known = files.at(-1)?.number ?? 0;
+  if (stored < known) {
+    throw new TidemarkError(
+      'schema_too_old',
+      `the schema "${db.schema}" is at migration ${stored}, this version of Tidemark needs ${known}; run tidemark migrate, or start the application`,
+    );
+  }
 }
 
 /** The signing key of this schema, made once. */

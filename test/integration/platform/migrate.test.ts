@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
-import { migrate, schemaVersion } from '../../../src/platform/postgres/migrate.js';
+import { migrate, requireSchema, schemaVersion } from '../../../src/platform/postgres/migrate.js';
 import { dropSchema } from '../../../src/platform/postgres/schema.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
@@ -51,6 +51,20 @@ test('a file that changed after it was applied is refused by its name, and nothi
     message: expect.stringMatching(/"tidemark" .*0001_a\.sql than/) as string,
   });
   expect(await schemaVersion(db, dir)).toEqual({ stored: 2, known: 3, changed: ['0001_a.sql'] });
+});
+
+test('what does not migrate wants the schema as it is known', async () => {
+  await expect(requireSchema(db, dir)).rejects.toMatchObject({ code: 'schema_too_old' });
+  await migrate(db, dir);
+  await requireSchema(db, dir);
+  await writeFile(file('0003_c.sql'), 'CREATE TABLE :schema.c (n int);\n');
+  await expect(requireSchema(db, dir)).rejects.toMatchObject({
+    code: 'schema_too_old',
+    message: expect.stringMatching(/at migration 2, .* needs 3; run tidemark migrate/) as string,
+  });
+  await migrate(db, dir);
+  await rm(file('0003_c.sql'));
+  await expect(requireSchema(db, dir)).rejects.toMatchObject({ code: 'schema_too_new' });
 });
 
 test('line ends of a checkout do not count', async () => {
