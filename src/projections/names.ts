@@ -37,9 +37,19 @@ export function changeTable(log: string): string | undefined {
   return match ? `_log_${match[1]}__v${match[2]}` : undefined;
 }
 
-/** The partition of a change log for one slot. */
+/** The partition of a change log for one slot; its number in base 36, so that the longest name with the highest one fits. */
+export const slotTableOf = (log: string, slot: number): string =>
+  `${changeTable(log) ?? ''}__s${slot.toString(36)}`;
+
+/** The log and slot of such a partition; undefined for any other table. */
+export function slotOfTable(table: string): { readonly log: string; readonly slot: number } | undefined {
+  const match = /^_log_([a-z][a-z0-9_]{0,39})__v([1-9]\d{0,5})__s([0-9a-z]{1,6})$/.exec(table);
+  return match ? { log: `${match[1]}.v${match[2]}`, slot: Number.parseInt(match[3] ?? '', 36) } : undefined;
+}
+
+/** The partition of a projection version's change log for one slot. */
 export const slotTable = (projection: Versioned, slot: number): string =>
-  `_log_${readModelTable(projection)}__s${slot}`;
+  slotTableOf(changeLogOf(projection), slot);
 
 /** The function that writes a batch. Its number changes with its signature, so that older processes keep theirs. */
 export const applyFunction = (projection: Versioned): string => `_apply2_${readModelTable(projection)}`;
