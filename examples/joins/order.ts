@@ -2,13 +2,11 @@
 import { aggregate, idText } from 'tidemark';
 import { z } from 'zod';
 
-const items = z
-  .array(z.strictObject({ sku: idText(), quantity: z.int().min(1).max(1_000) }))
-  .min(1)
-  .max(50);
+const Item = z.strictObject({ sku: idText(), quantity: z.int().min(1).max(1_000) });
+const items = z.array(Item).min(1).max(50);
 
 export const Order = aggregate('order', {
-  state: z.object({ status: z.enum(['none', 'placed', 'cancelled']), items }),
+  state: z.object({ status: z.enum(['none', 'placed', 'cancelled']), items: z.array(Item) }),
   initial: { status: 'none', items: [] },
   events: {
     OrderPlaced: z.object({ customerId: z.string(), giftFor: z.string().nullable(), items }),

@@ -1,5 +1,6 @@
 /** What the compiler refuses, and what it must take, in projections, queries and apps. Checked by `tsc`; nothing runs. */
 import { aggregate, defineApp, projection, query } from 'tidemark';
+import { project } from 'tidemark/testing';
 import { z } from 'zod';
 import type { Equal, Expect } from './expect.js';
 
@@ -135,6 +136,99 @@ summary.on(Customer, {
 });
 // @ts-expect-error an aggregate that is not finished
 summary.on(aggregate('x', { state: z.object({}), initial: {}, events: {}, commands: {} }), { fold: {} });
+
+// --- joins
+
+const joining = projection('joining', {
+  version: 1,
+  row: z.object({
+    id: z.string(),
+    customerId: z.string().nullable(),
+    cents: z.int(),
+    name: z.string().nullable(),
+    nick: z.string().optional(),
+  }),
+  key: 'id',
+});
+const naming = {
+  by: 'customerId',
+  none: { name: null },
+  fold: { Named: (_part: object, { data }: { data: { name: string } }) => ({ name: data.name }) },
+} as const;
+
+// Folds neither see nor give what is joined; a part begins as `none`, and null is `none` again.
+export const Joined = joining
+  .join(Customer, {
+    by: 'customerId',
+    none: { name: null, nick: undefined },
+    fold: {
+      Named: (part, { data }) => {
+        type _Part = Expect<Equal<keyof typeof part, 'name' | 'nick'>>;
+        const found: _Part = true;
+        return found && data.name !== '' ? { ...part, name: data.name } : null;
+      },
+    },
+  })
+  .on(Order, {
+    fold: {
+      Placed: (before, { data }, key) => {
+        type _Row = Expect<Equal<keyof NonNullable<typeof before>, 'id' | 'customerId' | 'cents'>>;
+        const found: _Row = true;
+        return { customerId: found ? key : null, cents: data.cents };
+      },
+    },
+  });
+project(Joined, [{ type: 'Named', data: { name: 'Ada' } }]).toEqual({
+  id: 'a',
+  customerId: null,
+  cents: 1,
+  name: null,
+});
+
+// A row that moves has its key from its fold.
+export const Moved = joining.join(Customer, naming).moving(Order, {
+  fold: { Placed: (before, { data }) => ({ customerId: null, ...before, id: String(data.cents), cents: 1 }) },
+});
+
+// @ts-expect-error a fold that reads what is joined
+joining.join(Customer, naming).on(Order, { fold: { Noted: (before) => before?.name && before } });
+// @ts-expect-error by a number
+joining.join(Customer, { ...naming, by: 'cents' });
+// @ts-expect-error by a column that is not there
+joining.join(Customer, { ...naming, by: 'ownerId' });
+// @ts-expect-error a column that is not there
+joining.join(Customer, { ...naming, none: { title: null } });
+// @ts-expect-error a value that the column cannot have
+joining.join(Customer, { ...naming, none: { name: 7 } });
+// @ts-expect-error the key
+joining.join(Customer, { ...naming, none: { id: 'x' }, fold: { Named: () => null } });
+// @ts-expect-error a column of another join
+joining.join(Customer, naming).join(Customer, { ...naming, by: 'id' });
+// @ts-expect-error by a column of another join
+joining.join(Customer, naming).join(Customer, { ...naming, by: 'name', none: { nick: 'x' } });
+joining.join(Customer, {
+  ...naming,
+  // @ts-expect-error an event that is not defined
+  fold: { Called: () => null },
+});
+joining.join(Customer, {
+  ...naming,
+  // @ts-expect-error another column than the join has
+  fold: { Named: () => ({ cents: 1 }) },
+});
+// @ts-expect-error joins stand before what makes rows
+joining.on(Order, { fold: { Placed: () => null } }).join(Customer, naming);
+// @ts-expect-error all rows of a projection move, or none
+joining.on(Order, { fold: { Placed: () => null } }).moving(Customer, { fold: { Named: () => null } });
+joining.moving(Order, {
+  // @ts-expect-error a row that moves without its key
+  fold: { Placed: () => ({ customerId: null, cents: 1, name: null }) },
+});
+joining.moving(Order, {
+  // @ts-expect-error keys of rows that move
+  keys: () => 'a',
+  fold: { Placed: () => null },
+});
 
 // --- queries
 
