@@ -3,10 +3,16 @@ import type { AnyApp } from '../domain/app.js';
 import type { StoredEvent } from '../domain/events.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
+import type { Database } from '../platform/postgres/database.js';
 import { Leases } from '../platform/postgres/leases.js';
 import { ProgressTracker } from '../projections/progress-tracker.js';
-import { projectionStatuses, type Projections } from '../projections/projections.js';
+import { ensureReadModel } from '../projections/read-model.js';
 import type { ChangeEntry, ProjectionState } from '../projections/types.js';
+import { StateFollower } from '../projections/versions/following.js';
+import { Presence } from '../projections/versions/presence.js';
+import { ProjectionRegistry } from '../projections/versions/registry.js';
+import { projectionStatuses } from '../projections/versions/statuses.js';
+import type { Projections } from '../projections/projections.js';
 import type { Signer } from '../platform/signing.js';
 import { Recent } from '../platform/recent.js';
 import { Wakeups } from '../platform/wakeups.js';
@@ -60,10 +66,10 @@ export interface Assembly {
 
 /** Well within the life of a lease, so that a connection that stands still is given up before another process takes over. */
 const LEASE_TIMEOUT_MS = 3_000;
-/** Connections for health. */
-const OPS_CONNECTIONS = 2;
+/** Connections for health, and for what this process knows and tells of the versions. */
+const OPS_CONNECTIONS = 3;
 
-function createContext(options: AssemblyOptions): { context: Context; base: Layer[] } {
+function createContext(options: AssemblyOptions): { context: Context; ops: Database; base: Layer[] } {
   const { app, config, logger, url, signer, embedded } = options;
   const databases = new Databases({ url, schema: config.schema, logger });
   const wakeups = new Wakeups();
@@ -73,16 +79,23 @@ function createContext(options: AssemblyOptions): { context: Context; base: Laye
     db: databases.open('leases', 1, { statementTimeoutMs: LEASE_TIMEOUT_MS }),
     logger,
   });
+  const ops = databases.open('ops', OPS_CONNECTIONS, { connectTimeoutMs: 2_000, statementTimeoutMs: 2_000 });
   const metrics = new MetricsRegistry();
   const { announcer, probe } = hints;
+  const { projections } = app;
+  const registry = new ProjectionRegistry({ db: ops, projections, probe, logger });
+  const ensureTables = () => ensureReadModel(ops, app);
+  const presence = new Presence({ db: ops, leases, projections, roles: config.roles, logger, ensureTables });
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
   const feedObserver = feedMetrics(metrics);
   const shared = { app, config, logger, metrics, feedObserver, databases, signer };
-  const context = { ...shared, wakeups, announcer, probe, recent, leases };
+  const context = { ...shared, wakeups, announcer, probe, recent, leases, registry };
   const nothing = async (): Promise<void> => undefined;
   const pools = service('pools', { start: nothing, stop: () => databases.end() });
   const own = embedded && service('embedded-postgres', { start: nothing, stop: () => embedded.stop() });
-  return { context, base: [...(own ? [{ ...own, stopWeight: 3 }] : []), pools, hints] };
+  // Told before it reads, and before it decides what it may read.
+  const base = [...(own ? [{ ...own, stopWeight: 3 }] : []), pools, hints, presence, registry];
+  return { context, ops, base };
 }
 
 /** What this process’s own worker has come to; undefined where it has none, or one that works. */
@@ -103,25 +116,28 @@ function createRoles(context: Context, checkQueryOutput: boolean) {
 
 export function assemble(options: AssemblyOptions): Assembly {
   const { app, config, logger } = options;
-  const { context, base } = createContext(options);
+  const { context, ops, base } = createContext(options);
+  const { registry } = context;
   const { gateway, projector, api } = createRoles(context, options.checkQueryOutput);
   const roles: RoleLayer[] = [gateway, projector, api].filter((role) => role !== undefined);
-  const ops = context.databases.open('ops', OPS_CONNECTIONS, {
-    connectTimeoutMs: 2_000,
-    statementTimeoutMs: 2_000,
-  });
-  const tracker = new ProgressTracker({
-    db: ops,
-    projections: app.projections,
-    probe: context.probe,
-    logger,
-  });
-  const statuses = () => projectionStatuses(app, tracker, projector?.projections);
-  projectionGauges(context.metrics, statuses);
-  const health = new Health({ roles: config.roles, phase: options.phase, database: ops, statuses });
+  const { projections } = app;
+  const tracker = new ProgressTracker({ projections, looks: registry });
+  const follower = projector && new StateFollower({ db: ops, projections, registry, tracker, logger });
+  const known = { tracker, directives: registry, projections: projector?.projections };
+  const statuses = () => projectionStatuses(app, known);
+  projectionGauges(context.metrics, statuses, registry);
+  const { phase } = options;
+  const health = new Health({ roles: config.roles, phase, database: ops, statuses, versions: registry });
   const readiness = () => health.readiness();
   const http = createHttpLayer(context, { roles, version: VERSION, readiness });
-  const watching = service('progress', { start: async () => undefined, stop: async () => tracker.stop() });
+  const watching = service('progress', {
+    start: async () => undefined,
+    async stop() {
+      tracker.stop();
+      await follower?.stop();
+    },
+  });
+  // The registry looks for the first time when it starts: who listens to it was made before.
   const layers = [...base, watching, ...roles, http];
   return {
     stack: stackOf('tidemark', layers, { logger, stopTimeoutMs: config.stopTimeoutMs }),

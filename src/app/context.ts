@@ -9,6 +9,7 @@ import type { Recent } from '../platform/recent.js';
 import type { Signer } from '../platform/signing.js';
 import type { Announcer, Wakeups } from '../platform/wakeups.js';
 import type { ChangeEntry } from '../projections/types.js';
+import type { ProjectionRegistry } from '../projections/versions/registry.js';
 import type { FastifyInstance } from 'fastify';
 import type { Operations } from '../protocol/openapi.js';
 import type { Config, Role } from './config.js';
@@ -30,8 +31,10 @@ export interface Context {
   readonly probe: HeadProbe;
   /** What this process committed a moment ago, so that its own followers need not ask Postgres for it. */
   readonly recent: { readonly events: Recent<StoredEvent>; readonly changes: Recent<ChangeEntry> };
-  /** Who does what among the processes; runs where a role needs it. */
+  /** Who does what among the processes; runs in each, as its beat says that the process lives. */
   readonly leases: Leases;
+  /** How the versions of this process stand: workers and readers ask it before they go on. */
+  readonly registry: ProjectionRegistry;
 }
 
 /** A role of a process: starts and stops by itself. */

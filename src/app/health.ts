@@ -2,6 +2,7 @@
 import { messageOf } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { ProjectionStatus } from '../projections/types.js';
+import type { ProjectionRegistry } from '../projections/versions/registry.js';
 import type { Role } from './config.js';
 import type { ProjectionReadiness, Readiness } from './http/operations-http.js';
 
@@ -14,6 +15,8 @@ export interface HealthDeps {
   readonly database: Pick<Database, 'query'>;
   /** How the projections stand, as last heard. */
   readonly statuses: () => readonly ProjectionStatus[];
+  /** Which of them may be read here. */
+  readonly versions: Pick<ProjectionRegistry, 'refusal' | 'wasServable'>;
 }
 
 /** An answer that is later than this counts as none. */
@@ -44,23 +47,35 @@ export class Health {
   /** Never rejects, and answers within a few seconds whatever the database does. */
   async readiness(): Promise<Readiness> {
     const trouble = await this.#databaseTrouble();
-    const { roles, phase, statuses } = this.#deps;
+    const { roles, phase, statuses, versions } = this.#deps;
     const now = phase();
+    const known = statuses();
     const blocking = [
       ...(now === 'running' ? [] : [`the process is ${now}`]),
       ...(trouble === undefined ? [] : [trouble]),
+      // What could be read here once takes nobody else down when it cannot be any more.
+      ...known.flatMap(({ name }) => (versions.wasServable(name) ? [] : (versions.refusal(name) ?? []))),
     ];
-    const known = statuses();
-    const projections = known.map(({ name, state, version, lag }): [string, ProjectionReadiness] => [
-      name,
-      // What was heard before the database went away says nothing about now.
-      { state, version, lag: trouble === undefined ? lag : null },
-    ]);
+    const told = known.flatMap((status) => concerns(status, versions.refusal(status.name)));
+    const projections = known.map((status): [string, ProjectionReadiness] => {
+      const { name, state, version, lag, progress } = status;
+      return [
+        name,
+        {
+          state,
+          version,
+          // What was heard before the database went away says nothing about now.
+          lag: trouble === undefined ? lag : null,
+          ready: versions.refusal(name) === undefined,
+          ...(progress === undefined ? {} : { progress }),
+        },
+      ];
+    });
     return {
       ready: blocking.length === 0,
       roles,
       projections: Object.fromEntries(projections),
-      reasons: [...blocking, ...known.flatMap(standstill)],
+      reasons: [...new Set([...blocking, ...told])],
     };
   }
 
@@ -76,10 +91,18 @@ export class Health {
   }
 }
 
-/** Told, though the process serves: the other views do well. */
-function standstill({ name, version, state, reason }: ProjectionStatus): string[] {
-  if (state !== 'halted' && state !== 'needs_newer_code') return [];
-  return [`projection ${name} v${version} ${state}${reason === undefined ? '' : `: ${reason}`}`];
+/** Told, though the process may serve: the other views do well. */
+function concerns(
+  { name, version, state, reason, parkedKeys }: ProjectionStatus,
+  refusal: string | undefined,
+): string[] {
+  const title = `projection ${name} v${version}`;
+  const told: string[] = refusal === undefined ? [] : [refusal];
+  if (state === 'halted' || state === 'needs_newer_code')
+    told.push(`${title} ${state}${reason === undefined ? '' : `: ${reason}`}`);
+  if (state === 'paused') told.push(`${title} is paused`);
+  if (parkedKeys > 0) told.push(`${title}: ${parkedKeys} parked: see \`tidemark parked list\``);
+  return told;
 }
 
 /** Codes and Node's own texts only: a driver's message may quote what it was about. */

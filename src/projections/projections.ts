@@ -8,9 +8,8 @@ import type { Database } from '../platform/postgres/database.js';
 import type { Leases } from '../platform/postgres/leases.js';
 import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
-import type { ProgressTracker } from './progress-tracker.js';
 import { Projector, type ProjectorObserver, type ProjectorOptions } from './projector.js';
-import type { ChangeEntry, ProjectionStatus } from './types.js';
+import type { ChangeEntry } from './types.js';
 
 export interface ProjectionsOptions {
   readonly app: AnyApp;
@@ -64,26 +63,4 @@ export class Projections implements Service {
   projector(name: string): Projector | undefined {
     return this.#projectors.get(name);
   }
-}
-
-/** Behind by less than this, a projection is live. */
-const LIVE_WITHIN_MS = 3_000;
-
-/**
- * How every projection of an application is, as this process knows it.
- * @param projections those of this process, when it has the projector role
- */
-export function projectionStatuses(
-  app: AnyApp,
-  tracker: Pick<ProgressTracker, 'behind'>,
-  projections?: Pick<Projections, 'projector'>,
-): ProjectionStatus[] {
-  return app.projections.map(({ name, version }) => {
-    const behind = tracker.behind(name);
-    const worker = projections?.projector(name)?.state ?? { state: 'working' as const };
-    const followed = behind !== undefined && behind.behindMs < LIVE_WITHIN_MS ? 'live' : 'catching_up';
-    const state = worker.state === 'working' ? followed : worker.state;
-    const { lag, behindMs } = behind ?? { lag: null, behindMs: null };
-    return { name, version, state, lag, behindMs, ...('reason' in worker && { reason: worker.reason }) };
-  });
 }

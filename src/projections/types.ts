@@ -46,8 +46,12 @@ export interface ProjectionStatus {
   readonly lag: number | null;
   /** For how long the oldest event that is not in has been there, in ms, to about a second; 0 when all is in, null as `lag`. */
   readonly behindMs: number | null;
+  /** Keys whose rows stand still since an event of them could not be folded. */
+  readonly parkedKeys: number;
   /** Why it is halted: error, stream, seq. */
   readonly reason?: string;
+  /** While its rows are being loaded. */
+  readonly progress?: BuildProgress;
 }
 
 /** What one process knows of one projection version, from a look at Postgres about once a second. */

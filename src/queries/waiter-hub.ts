@@ -8,7 +8,7 @@ import { TidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Wakeups } from '../platform/wakeups.js';
-import type { ProjectionState } from '../projections/types.js';
+import type { Directives, ProjectionState } from '../projections/types.js';
 import type { TokenPayload } from '../protocol/positions.js';
 import { positionExpired } from './positions.js';
 import { Progress, type Track } from './progress.js';
@@ -41,8 +41,10 @@ export interface WaiterHubOptions {
   readonly db: Database;
   readonly wakeups: Wakeups;
   readonly logger: Logger;
-  /** State of a projection as this process knows it; undefined where its projector runs elsewhere. */
+  /** What a projector of this process has come to; undefined where there is none, or one that works. */
   readonly stateOf?: (projection: string) => ProjectionState | undefined;
+  /** What holds a projection up, wherever its projectors run. */
+  readonly directives?: Directives;
   /** Reads that may wait at a time; 10,000 by default. */
   readonly maxWaiters?: number;
   /** Milliseconds between two polls while anyone waits; 100 by default. */
@@ -58,6 +60,7 @@ export class WaiterHub {
   readonly #clock: Clock;
   readonly #waiters = new Set<Waiter>();
   readonly #byShard = new Map<Track, Map<number, Set<Waiter>>>();
+  readonly #unlisten: (() => void) | undefined;
   #begun = 0;
   #polling = false;
   #timer: NodeJS.Timeout | undefined;
@@ -71,6 +74,10 @@ export class WaiterHub {
       clock: this.#clock,
       advanced: (track, shard) => this.#advanced(track, shard),
     });
+    // Who waits for what is held up now need not wait for their time to be over.
+    this.#unlisten = options.directives?.onChange(() => {
+      if (this.#waiters.size > 0) void this.#poll();
+    });
   }
 
   /** Reads that wait now. */
@@ -82,8 +89,8 @@ export class WaiterHub {
    * Resolves once all `projections` have what the tokens name of the logs they follow; other logs are ignored.
    * @param waitMs how long to wait at the most; with 0 it is looked up once
    * @param signal ends the wait when the client goes away
-   * @throws TidemarkError `position_expired`, `projection_behind`, `projection_halted`, `needs_newer_code`, `overloaded`,
-   *   `not_ready` (the hub stops), `request_aborted`
+   * @throws TidemarkError `position_expired`, `projection_behind`, `projection_halted`, `projection_paused`,
+   *   `needs_newer_code`, `overloaded`, `not_ready` (the hub stops), `request_aborted`
    */
   async wait(
     projections: readonly AnyReadModel[],
@@ -122,6 +129,7 @@ export class WaiterHub {
   /** Ends all waits and listens no more. May be called twice. */
   stop(): void {
     this.#stopped = true;
+    this.#unlisten?.();
     this.#progress.stop();
     clearTimeout(this.#timer);
     for (const waiter of this.#waiters) waiter.settle(stopping());
@@ -238,25 +246,41 @@ export class WaiterHub {
     if (waiter.expired) waiter.settle(behind(waiter));
   }
 
+  /** Nothing that is waited for comes before somebody acts. */
   #stuck(needs: readonly Need[]): TidemarkError | undefined {
     for (const need of needs) {
-      if (isMet(need)) continue;
-      const { name } = need.track.projection;
-      const state = this.#options.stateOf?.(name);
-      if (state === 'halted')
-        return new TidemarkError(
-          'projection_halted',
-          `projection ${name} has halted before it had what \`after\` names`,
-          { retryAfter: 30 },
-        );
-      if (state === 'needs_newer_code')
-        return new TidemarkError(
-          'needs_newer_code',
-          `projection ${name} has met an event that is newer than this process`,
-          { retryAfter: 5 },
-        );
+      const cause = isMet(need) ? undefined : this.#causeOf(need);
+      if (cause) return standstill(need.track.projection.name, cause);
     }
     return undefined;
+  }
+
+  #causeOf({ track: { projection, source }, shard, seq }: Need): ProjectionState | undefined {
+    const state = this.#options.stateOf?.(projection.name);
+    if (state) return state;
+    const facts = this.#options.directives?.facts(projection.name);
+    if (facts?.state === 'paused') return 'paused';
+    return facts?.stops.find((stop) => stop.source === source && stop.shard === shard && stop.seq <= seq)
+      ?.kind;
+  }
+}
+
+function standstill(name: string, cause: ProjectionState): TidemarkError | undefined {
+  switch (cause) {
+    case 'halted': {
+      const message = `projection ${name} has halted before it had what \`after\` names`;
+      return new TidemarkError('projection_halted', message, { retryAfter: 30 });
+    }
+    case 'needs_newer_code': {
+      const message = `projection ${name} has met an event that is newer than the code of its projectors`;
+      return new TidemarkError('needs_newer_code', message, { retryAfter: 5 });
+    }
+    case 'paused': {
+      const message = `projection ${name} is paused, and has not what \`after\` names`;
+      return new TidemarkError('projection_paused', message, { retryAfter: 30 });
+    }
+    default:
+      return undefined;
   }
 }
 

@@ -13,13 +13,12 @@ import { migrate } from '../../src/platform/postgres/migrate.js';
 import { progressLog, Wakeups } from '../../src/platform/wakeups.js';
 import { readCheckpoints } from '../../src/projections/checkpoints.js';
 import { ProgressTracker } from '../../src/projections/progress-tracker.js';
-import {
-  Projections,
-  projectionStatuses,
-  type ProjectionsOptions,
-} from '../../src/projections/projections.js';
+import { Projections, type ProjectionsOptions } from '../../src/projections/projections.js';
 import { ensureReadModel } from '../../src/projections/read-model.js';
 import type { ProjectionStatus } from '../../src/projections/types.js';
+import { StateFollower } from '../../src/projections/versions/following.js';
+import { ProjectionRegistry } from '../../src/projections/versions/registry.js';
+import { projectionStatuses } from '../../src/projections/versions/statuses.js';
 
 export interface ProjectingProcess {
   readonly db: Database;
@@ -27,6 +26,7 @@ export interface ProjectingProcess {
   readonly wakeups: Wakeups;
   readonly leases: Leases;
   readonly probe: HeadProbe;
+  readonly registry: ProjectionRegistry;
   readonly projections: Projections;
   statuses(): ProjectionStatus[];
   /** Resolves when every projection has all events that are there now (waits for hints, not for time). */
@@ -74,7 +74,10 @@ export async function startProjecting(
     intervalMs: beatMs,
     logs: { events: categories, changes: [] },
   });
-  const tracker = new ProgressTracker({ db, projections: app.projections, probe, logger });
+  const { projections: definitions } = app;
+  const registry = new ProjectionRegistry({ db, projections: definitions, probe, logger });
+  const tracker = new ProgressTracker({ projections: definitions, looks: registry });
+  const follower = new StateFollower({ db, projections: definitions, registry, tracker, logger });
   const read = store.readShard.bind(store);
   const feed = new PostgresFeed<StoredEvent>({ read, wakeups, leases, logger, notNowMs: beatMs });
   const projections = new Projections({
@@ -89,6 +92,7 @@ export async function startProjecting(
   });
   await leases.start();
   await probe.start();
+  await registry.start();
   if (!options.idle) await projections.start();
   let stopping: Promise<void> | undefined;
   const process: ProjectingProcess = {
@@ -97,14 +101,17 @@ export async function startProjecting(
     wakeups,
     leases,
     probe,
+    registry,
     projections,
-    statuses: () => projectionStatuses(app, tracker, projections),
+    statuses: () => projectionStatuses(app, { tracker, directives: registry, projections }),
     caughtUp: () => caughtUp(process, app),
     stop: () =>
       (stopping ??= (async () => {
         await projections.stop();
         await leases.stop();
         tracker.stop();
+        await follower.stop();
+        await registry.stop();
         await probe.stop();
         await store.stop();
         await Promise.all([db.end(), pulse.end()]);

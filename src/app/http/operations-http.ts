@@ -1,6 +1,7 @@
 /** What every process answers on PORT, whatever its roles: is it alive, can it serve, what does it measure. */
 import type { FastifyInstance } from 'fastify';
-import type { ProjectionState } from '../../projections/types.js';
+import { PROJECTION_STATES, type ProjectionState } from '../../projections/states.js';
+import type { BuildProgress } from '../../projections/types.js';
 import { problemResponses, type Operations } from '../../protocol/openapi.js';
 import type { MetricsRegistry } from '../metrics/registry.js';
 
@@ -18,6 +19,10 @@ export interface ProjectionReadiness {
   readonly state: ProjectionState;
   readonly version: number;
   readonly lag: number | null;
+  /** This process may read it. */
+  readonly ready: boolean;
+  /** While its rows are being loaded. */
+  readonly progress?: BuildProgress;
 }
 
 export interface OperationsRouteDeps {
@@ -53,13 +58,26 @@ const READINESS = {
       type: 'object',
       additionalProperties: {
         type: 'object',
-        required: ['state', 'version', 'lag'],
+        required: ['state', 'version', 'lag', 'ready'],
         properties: {
-          state: { enum: ['catching_up', 'live', 'halted', 'needs_newer_code'] },
+          state: { enum: PROJECTION_STATES },
           version: { type: 'integer' },
           lag: {
             type: ['integer', 'null'],
             description: 'Events behind the heads; null while it is not known.',
+          },
+          ready: { type: 'boolean', description: 'Whether this process may read it.' },
+          progress: {
+            type: 'object',
+            description: 'While its rows are being loaded.',
+            required: ['startedAt', 'phase', 'events', 'total', 'perSecond'],
+            properties: {
+              startedAt: { type: 'string', format: 'date-time' },
+              phase: { enum: ['loading', 'indexing'] },
+              events: { type: 'integer' },
+              total: { type: 'integer' },
+              perSecond: { type: 'number', description: 'Events per second of the last few seconds.' },
+            },
           },
         },
       },

@@ -1,7 +1,10 @@
 /** What is measured of the projections, and of the feeds that they and the gateway follow. */
 import type { FeedObserver } from '../../broker/ports.js';
 import type { ProjectorObserver } from '../../projections/projector.js';
-import type { ProjectionState, ProjectionStatus } from '../../projections/types.js';
+import { PROJECTION_STATES } from '../../projections/states.js';
+import type { BuildProgress, ProjectionStatus } from '../../projections/types.js';
+import type { Gauge } from 'prom-client';
+import type { ProjectionRegistry } from '../../projections/versions/registry.js';
 import type { MetricsRegistry } from './registry.js';
 
 export function projectorMetrics(registry: MetricsRegistry): ProjectorObserver {
@@ -36,12 +39,11 @@ export function feedMetrics(registry: MetricsRegistry): FeedObserver {
   };
 }
 
-const STATES: readonly ProjectionState[] = ['catching_up', 'live', 'halted', 'needs_newer_code'];
-
 /** How projections stand when the metrics are asked for: lag in events and seconds (never clamped, and absent until it is known), and their state. */
 export function projectionGauges(
   registry: MetricsRegistry,
   statuses: () => readonly ProjectionStatus[],
+  versions: Pick<ProjectionRegistry, 'refusal'>,
 ): void {
   const label = ['projection', 'version'] as const;
   registry.gauge('projection_lag_events', 'Events behind the heads.', label, (gauge) => {
@@ -55,7 +57,36 @@ export function projectionGauges(
   registry.gauge('projection_state', '1 for the state that it is in.', [...label, 'state'], (gauge) => {
     for (const status of statuses()) {
       const { name: projection, version } = status;
-      for (const state of STATES) gauge.set({ projection, version, state }, Number(status.state === state));
+      for (const state of PROJECTION_STATES)
+        gauge.set({ projection, version, state }, Number(status.state === state));
     }
   });
+  registry.gauge('projection_ready', '1 where this process may read the version.', label, (gauge) => {
+    for (const { name, version } of statuses())
+      gauge.set({ projection: name, version }, Number(versions.refusal(name) === undefined));
+  });
+  registry.gauge('projection_parked_keys', 'Keys that stand still.', label, (gauge) => {
+    for (const { name, version, parkedKeys } of statuses())
+      gauge.set({ projection: name, version }, parkedKeys);
+  });
+  buildGauges(registry, statuses);
+}
+
+/** Absent while nothing is being built. */
+function buildGauges(registry: MetricsRegistry, statuses: () => readonly ProjectionStatus[]): void {
+  const label = ['projection', 'version'] as const;
+  const building = (gauge: Gauge<(typeof label)[number]>, of: (progress: BuildProgress) => number): void => {
+    gauge.reset();
+    for (const { name, version, progress } of statuses())
+      if (progress) gauge.set({ projection: name, version }, of(progress));
+  };
+  registry.gauge('projection_build_events', 'Events that a build has loaded.', label, (gauge) =>
+    building(gauge, ({ events }) => events),
+  );
+  registry.gauge('projection_build_events_total', 'Events that a build has to load.', label, (gauge) =>
+    building(gauge, ({ total }) => total),
+  );
+  registry.gauge('projection_build_events_per_second', 'How fast a build loads.', label, (gauge) =>
+    building(gauge, ({ perSecond }) => perSecond),
+  );
 }

@@ -53,13 +53,14 @@ function writeSide(context: Context): { store: PostgresEventStore; bus: CommandB
 }
 
 export function createApiRole(context: Context, options: ApiOptions = {}): ApiRole {
-  const { app, config, databases, wakeups, logger, signer } = context;
+  const { app, config, databases, wakeups, logger, signer, registry } = context;
   const { store, bus } = writeSide(context);
   const db = databases.open('api-read', config.poolSize);
   const views = new Views({ app, db, signer });
   const queries = new NamedQueries({ app, db, checkOutput: options.checkQueryOutput ?? false });
   const { stateOf = () => undefined } = options;
-  const waiters = new WaiterHub({ projections: app.projections, db, wakeups, logger, stateOf });
+  const { projections } = app;
+  const waiters = new WaiterHub({ projections, db, wakeups, logger, stateOf, directives: registry });
   context.metrics.gauge('reads_waiting', 'Reads waiting for their projections.', [], (gauge) =>
     gauge.set(waiters.waiting),
   );

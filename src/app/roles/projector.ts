@@ -40,14 +40,8 @@ export function createProjectorRole(context: Context): ProjectorRole {
     observer,
   });
   const life = service('projector', {
-    async start() {
-      await leases.start();
-      await projections.start();
-    },
-    async stop() {
-      await projections.stop();
-      await leases.stop();
-    },
+    start: () => projections.start(),
+    stop: () => projections.stop(),
   });
   return { ...life, name: 'projector', stopWeight: 2, projections };
 }

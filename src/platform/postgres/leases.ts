@@ -132,15 +132,14 @@ export class Leases implements Service {
   async #run(): Promise<void> {
     const { logger, beatMs = 1_000 } = this.#options;
     while (!this.#stopping) {
-      if (this.#scopes.size > 0) {
-        try {
-          await this.#beat();
-          if (this.#failing) logger.info('leases are renewed again');
-          this.#failing = false;
-        } catch (err) {
-          if (!this.#failing) logger.warn({ err }, 'leases cannot be renewed; trying on');
-          this.#failing = true;
-        }
+      // Also where nothing is held: the beat says that this process lives.
+      try {
+        await this.#beat();
+        if (this.#failing) logger.info('leases are renewed again');
+        this.#failing = false;
+      } catch (err) {
+        if (!this.#failing) logger.warn({ err }, 'leases cannot be renewed; trying on');
+        this.#failing = true;
       }
       if (!this.#stopping) await this.#bell.wait(jittered(beatMs * 1.33));
     }

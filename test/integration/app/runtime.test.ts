@@ -73,7 +73,9 @@ describe('a process with all roles', () => {
     await running({}, async (runtime) => {
       expect(await (await fetch(`${runtime.urls.http}/livez`)).json()).toEqual({ live: true });
       await expect
-        .poll(async () => (await readyz(runtime)).body.projections['order_summary']?.state)
+        .poll(async () => (await readyz(runtime)).body.projections['order_summary']?.state, {
+          timeout: 10_000,
+        })
         .toBe('live');
       const { status, body } = await readyz(runtime);
       expect(status).toBe(200);
@@ -81,8 +83,8 @@ describe('a process with all roles', () => {
         ready: true,
         roles: [...ROLES],
         projections: {
-          order_summary: { state: 'live', version: 1, lag: 0 },
-          customer_totals: { state: expect.any(String), version: 1, lag: expect.any(Number) },
+          order_summary: { state: 'live', version: 1, lag: 0, ready: true },
+          customer_totals: { state: expect.any(String), version: 1, lag: expect.any(Number), ready: true },
         },
         reasons: [],
       });

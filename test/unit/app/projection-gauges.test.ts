@@ -4,13 +4,17 @@ import orders from '../../../examples/orders/app.js';
 import { projectionGauges } from '../../../src/app/metrics/read-side.js';
 import { MetricsRegistry } from '../../../src/app/metrics/registry.js';
 import type { Behind } from '../../../src/projections/progress-tracker.js';
-import { projectionStatuses } from '../../../src/projections/projections.js';
+import { projectionStatuses } from '../../../src/projections/versions/statuses.js';
 
 it('a lag that is not known yet is absent, not 0', async () => {
   const known = new Map<string, Behind>();
-  const statuses = () => projectionStatuses(orders, { behind: (name) => known.get(name) });
+  const sources = {
+    tracker: { behind: (name: string) => known.get(name) },
+    directives: { facts: () => undefined },
+  };
+  const statuses = () => projectionStatuses(orders, sources);
   const registry = new MetricsRegistry();
-  projectionGauges(registry, statuses);
+  projectionGauges(registry, statuses, { refusal: () => undefined });
   expect(statuses()[0]).toMatchObject({ state: 'catching_up', lag: null, behindMs: null });
   expect(await registry.text()).not.toMatch(/^tidemark_projection_lag/m);
   known.set('order_summary', { lag: 7, behindMs: 2_500 });
