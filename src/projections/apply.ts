@@ -2,15 +2,21 @@
  * The function that writes a batch: one call, one transaction, no network round trip under a lock. Rows are read and folded
  * before it; under the locks it proves that nobody came in between, and writes all or nothing.
  *
- * Locks, in the one order of all (platform/postgres/logs.ts): lease FOR SHARE, checkpoints, rows of the read model in key
- * order, change shards in shard order. It cannot be stale and go unseen: the checkpoints are compared and set, the lease is
- * compared, the epoch too, the revision of every row that is there must be the one that was folded from, and a row that was
- * not there is inserted plainly, so that a twin is a unique violation.
+ * Locks, in the one order of all (platform/postgres/logs.ts): lease FOR SHARE, checkpoints, parked keys, rows of the read
+ * model in key order, change shards in shard order. It cannot be stale and go unseen: the checkpoints are compared and set,
+ * the lease is compared, the epoch too, no key that is written may be parked and every key taken for parked must be, the
+ * revision of every row that is there must be the one that was folded from, and a row that was not there is inserted
+ * plainly, so that a twin is a unique violation. The state of the version is read under the checkpoints' locks: whoever
+ * stops it commits the state and then locks all checkpoints once, which waits for what is under way.
+ *
+ * A replay of parked keys is the same call without checkpoints: `p_release` says which events leave the queue. Nothing but
+ * the version's own row, which it locks FOR SHARE, keeps a rebuild or a pause from beginning beside it.
  */
 import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from './columns.js';
-import { applyFunction, changeLogOf, changeTable, readModelTable } from './names.js';
+import { applyFunction, changeLogOf, changeTable, formerApplyFunction, readModelTable } from './names.js';
+import { CLOSED } from './states.js';
 
 /** SQLSTATEs that the function raises; the transaction is rolled back. */
 export const APPLY_ERRORS = {
@@ -22,11 +28,19 @@ export const APPLY_ERRORS = {
   row: 'TM103',
   /** The change log is of another epoch. */
   epoch: 'TM104',
+  /** The version is paused, being built or retired. */
+  state: 'TM105',
+  /** A key is parked that was not, is not that was, or there are too many; also raised by `park_v1` and `unpark_v1`. */
+  parked: 'TM106',
 } as const;
+
+/** In these states nobody writes rows of events. */
+const CLOSED_STATES = CLOSED.map((state) => `'${state}'`).join(', ');
 
 /** What the function does; also what the stored one is compared with. */
 export function applyBody(db: Database, projection: AnyProjection): string {
   const log = changeLogOf(projection);
+  const self = `'${projection.name}', ${projection.version}`;
   const rows = db.table(readModelTable(projection));
   const changes = db.table(changeTable(log) ?? '');
   const shards = db.table('shards');
@@ -38,10 +52,13 @@ export function applyBody(db: Database, projection: AnyProjection): string {
     SELECT ${columnList(projection, 'r.')}, heads[u.at] + u.off
     FROM unnest(p_revs, p_at, p_off, p_rows) AS u(rev, at, off, "row") CROSS JOIN LATERAL json_to_record(u."row") AS r(${shape.join(', ')})
     WHERE u."row" IS NOT NULL`;
+  const stateOf = `SELECT p.state INTO standing FROM ${db.table('projections')} p WHERE p.name = '${projection.name}' AND p.version = ${projection.version}`;
+  const parkedRow = `SELECT FROM ${db.table('parked')} k WHERE k.projection = '${projection.name}' AND k.version = ${projection.version}`;
   return `
 DECLARE
   n bigint;
   slots int[];
+  standing text;
 BEGIN
   IF p_scope IS NOT NULL THEN
     PERFORM FROM ${db.table('leases')} l WHERE l.scope = p_scope AND l.item = 0 AND l.holder = p_holder AND l.term = p_term FOR SHARE;
@@ -53,9 +70,19 @@ BEGIN
   WHERE c.projection = '${projection.name}' AND c.version = ${projection.version} AND c.source = x.source AND c.shard = x.shard AND c.seq = x.since;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n <> cardinality(p_shards) THEN RAISE EXCEPTION 'a checkpoint was moved by another' USING ERRCODE = '${APPLY_ERRORS.checkpoint}'; END IF;
+  IF p_release IS NULL THEN ${stateOf};
+  ELSE ${stateOf} FOR SHARE;
+  END IF;
+  IF standing IS NULL OR standing IN (${CLOSED_STATES}) THEN RAISE EXCEPTION 'the version is %', coalesce(standing, 'gone') USING ERRCODE = '${APPLY_ERRORS.state}'; END IF;
   IF EXISTS (SELECT FROM ${shards} s WHERE s.log = '${log}' AND s.epoch <> p_epoch) THEN
     RAISE EXCEPTION 'the change log is of another epoch' USING ERRCODE = '${APPLY_ERRORS.epoch}';
   END IF;
+
+  IF p_release IS NOT NULL THEN waiting := ${db.table('unpark_v1')}(${self}, p_release);
+  ELSIF cardinality(p_keys) > 0 AND EXISTS (${parkedRow}) AND EXISTS (${parkedRow} AND k.part = '' AND k.key = ANY (p_keys)) THEN
+    RAISE EXCEPTION 'a key is parked' USING ERRCODE = '${APPLY_ERRORS.parked}';
+  END IF;
+  IF p_parking IS NOT NULL THEN PERFORM ${db.table('park_v1')}(${self}, p_parking); END IF;
   IF cardinality(p_keys) = 0 THEN RETURN; END IF;
 
   IF p_known > 0 THEN
@@ -94,7 +121,9 @@ END
  * to compare (NULLs where none is needed); `p_into`, the change shards touched, ascending; then one entry per changed key,
  * in key order: key, revision folded from (0: no row), place in `p_into` (from 1), place among the batch's changes of
  * that shard (from 1), channel values before, row after (NULL: none). `p_known` is how many have a revision, `p_gone` the
- * keys whose row goes. Returns the head of each shard of `p_into` before the batch, and when the changes were recorded.
+ * keys whose row goes. `p_parking` is what `park_v1` takes, `p_release` what `unpark_v1` takes, NULL where there is nothing
+ * of that. Returns the head of each shard of `p_into` before the batch, when the changes were recorded, and after a release
+ * how many events still wait behind its keys.
  *
  * The planner settings keep every statement on the indexes: plans are cached, and one made while the table was empty
  * would scan it for ever. For the same reason nothing is joined to the table but by a lateral look-up.
@@ -102,7 +131,22 @@ END
 export function createApply(db: Database, projection: AnyProjection): string {
   return `CREATE OR REPLACE FUNCTION ${db.table(applyFunction(projection))}(
     p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_scope text, p_holder text, p_term bigint, p_into int[],
-    p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[], OUT heads bigint[], OUT written timestamptz)
+    p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[],
+    p_parking json, p_release json, OUT heads bigint[], OUT written timestamptz, OUT waiting bigint)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $tidemark$${applyBody(db, projection)}$tidemark$`;
 }
+
+/** What stands in the place of the function that older processes call: it tells them that another is ahead, so that they stand by. */
+export const formerBody = `
+BEGIN
+  RAISE EXCEPTION 'a newer Tidemark writes this projection' USING ERRCODE = '${APPLY_ERRORS.checkpoint}';
+END
+`;
+
+/** Replaces the function of Tidemark 0.1, with the arguments that it had. */
+export const createFormerApply = (db: Database, projection: AnyProjection): string =>
+  `CREATE OR REPLACE FUNCTION ${db.table(formerApplyFunction(projection))}(
+    p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_scope text, p_holder text, p_term bigint, p_into int[],
+    p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[], OUT heads bigint[], OUT written timestamptz)
+LANGUAGE plpgsql AS $tidemark$${formerBody}$tidemark$`;

@@ -6,8 +6,12 @@ import type { StoredEvent } from '../domain/events.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isRefused } from '../platform/postgres/sqlstate.js';
-import { decode, fold, type Decoded, type Stop } from './fold.js';
+import { decode, type Decoded, type Stop } from './decode.js';
+import { fold, type Folded } from './fold.js';
 import { rowFault } from './limits.js';
+import { parkingArgument } from './parked/record.js';
+import { ParkedKeys } from './parked/room.js';
+import type { Park, ParkingRoom, Queued } from './parked/types.js';
 import { NO_ROW, Rows, type KnownRow } from './rows.js';
 import {
   BatchTooLarge,
@@ -45,6 +49,8 @@ export interface LaneOptions {
     entries: Written['entries'];
     events: number;
     changes: number;
+    /** Keys that were parked. */
+    parks: readonly Park[];
   }): void;
 }
 
@@ -54,6 +60,24 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** How an attempt to write differs from the usual one. */
+interface Manner {
+  /** Every row is checked after every event. */
+  readonly strict?: boolean;
+  /** Postgres refused what the batch’s one event made: the keys that it changes are parked. */
+  readonly refused?: unknown;
+}
+
+/** What one transaction writes. */
+interface Work {
+  readonly fence: Fence | undefined;
+  readonly progress: readonly Progress[];
+  readonly changes: readonly Change[];
+  readonly parks: readonly Park[];
+  readonly queued: readonly Queued[];
+}
+
+const shardId = ({ source, shard }: Pick<EventBatch, 'source' | 'shard'>): string => `${source}/${shard}`;
 const lastSeq = ({ from, entries }: EventBatch): number => entries.at(-1)?.seq ?? from;
 
 /** JSON text of the rows that one transaction writes at the most, in characters. */
@@ -64,14 +88,19 @@ const MAX_ROWS = 50_000;
 export class Lane {
   readonly #options: LaneOptions;
   readonly #rows: Rows;
+  readonly #parked: ParkedKeys;
   #queue: Waiting[] = [];
   #running = false;
-  /** False after a row was not as this lane thought: then it looks even where there should be none. */
-  #trusting = true;
+  /**
+   * Shard → up to which seq this lane looks for a row even where there should be none, as one was there once: the table may
+   * know more than the checkpoint does, after a restore.
+   */
+  readonly #careful = new Map<string, number>();
 
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#rows = new Rows(options.db, options.projection, options.cacheChars);
+    this.#parked = new ParkedKeys(options.db, options.projection);
   }
 
   /**
@@ -85,9 +114,10 @@ export class Lane {
     });
   }
 
-  /** Forgets all rows; to be called before a checkpoint is read, after which another may have written. */
+  /** Forgets all rows and parked keys; to be called before a checkpoint is read, after which another may have written. */
   forget(): void {
     this.#rows.clear();
+    this.#parked.forget();
   }
 
   async #pump(): Promise<void> {
@@ -97,10 +127,11 @@ export class Lane {
       try {
         const stops = await this.#write(taken.map(({ batch }) => batch));
         for (const [index, { resolve }] of taken.entries()) resolve(stops[index]);
-        this.#trusting = true;
       } catch (error) {
-        this.#rows.clear();
-        this.#trusting = !(error instanceof WriteConflict && error.kind === 'row');
+        this.forget();
+        if (error instanceof WriteConflict && error.kind === 'row') {
+          for (const { batch } of taken) this.#careful.set(shardId(batch), lastSeq(batch));
+        }
         for (const { reject } of taken) reject(error);
       }
     }
@@ -127,7 +158,7 @@ export class Lane {
   /** Writes, by halves where it is too large, or where Postgres refuses what one event made, to find that event. */
   async #write(batches: readonly EventBatch[]): Promise<(Stop | undefined)[]> {
     try {
-      return await this.#attempt(batches, false);
+      return await this.#attempt(batches);
     } catch (error) {
       if (!isRefused(error) && !(error instanceof BatchTooLarge)) throw error;
       this.#rows.clear();
@@ -146,7 +177,7 @@ export class Lane {
     const [event] = batch.entries;
     if (!event) return undefined;
     const half = batch.entries.length >> 1;
-    if (half === 0) return { kind: 'poison', at: 0, event, error };
+    if (half === 0) return (await this.#attempt([batch], { refused: error }))[0];
     const first = { ...batch, entries: batch.entries.slice(0, half) };
     const [stop] = await this.#write([first]);
     if (stop) return stop;
@@ -156,38 +187,51 @@ export class Lane {
     return rest && { ...rest, at: rest.at + half };
   }
 
-  async #attempt(batches: readonly EventBatch[], strict: boolean): Promise<(Stop | undefined)[]> {
+  async #attempt(batches: readonly EventBatch[], manner: Manner = {}): Promise<(Stop | undefined)[]> {
     const { projection } = this.#options;
+    const parking = await this.#parked.room();
     const decoded = batches.map(({ source, entries }) => decode(projection, source, entries));
     // One event is written whatever it makes: it cannot be halved.
     const alone = batches.length === 1 && batches[0]?.entries.length === 1;
-    const { touched, stops } = await fold(projection, decoded, await this.#load(decoded, alone), strict);
-    const changes = changesOf(projection, touched, alone ? Number.POSITIVE_INFINITY : MAX_CHARS);
+    const rows = await this.#load(batches, decoded, parking, alone);
+    const folded = await fold(projection, decoded, rows, { strict: manner.strict ?? false, parking });
+    const changes = changesOf(projection, folded.touched, alone ? Number.POSITIVE_INFINITY : MAX_CHARS);
     const unfit = changes.some(
       ({ after: { row, json } }) =>
         row !== null && json !== null && rowFault(projection, row, json) !== undefined,
     );
-    if (unfit && !strict) return this.#attempt(batches, true);
+    if (unfit && !manner.strict) return this.#attempt(batches, { ...manner, strict: true });
+    const work = 'refused' in manner ? refuse(folded, changes, decoded, parking, manner.refused) : folded;
+    const { stops, parks, queued } = work;
     const progress = batches.map((batch, index): Progress => {
       const stop = stops[index];
       const til = stop ? (batch.entries[stop.at - 1]?.seq ?? batch.from) : lastSeq(batch);
       return { source: batch.source, shard: batch.shard, from: batch.from, til };
     });
-    await this.#commit(batches[0]?.fence, progress, changes);
-    return stops;
+    const written = 'refused' in manner ? [] : changes;
+    await this.#commit({ fence: batches[0]?.fence, progress, changes: written, parks, queued });
+    return [...stops];
   }
 
   /** @throws BatchTooLarge when the rows would not fit into memory */
-  async #load(decoded: readonly Decoded[], alone: boolean): Promise<ReadonlyMap<string, KnownRow>> {
+  async #load(
+    batches: readonly EventBatch[],
+    decoded: readonly Decoded[],
+    { known }: ParkingRoom,
+    alone: boolean,
+  ): Promise<ReadonlyMap<string, KnownRow>> {
     const keys = new Set<string>();
     const fresh = new Set<string>();
-    for (const { events } of decoded) {
-      for (const { event, keys: touched } of events) {
+    for (const [index, { events, entries }] of decoded.entries()) {
+      const careful = this.#carefulUpto(batches[index]);
+      for (const { at, keys: touched } of events) {
         for (const key of touched) {
-          if (keys.has(key)) continue;
+          if (keys.has(key) || (known.size > 0 && known.has(key))) continue;
           keys.add(key);
           // The first event of the one stream that makes a row: there is none yet.
-          if (this.#trusting && !this.#options.projection.manyStreams && event.version === 1) fresh.add(key);
+          const event = entries[at];
+          if (event?.version === 1 && event.seq > careful && !this.#options.projection.manyStreams)
+            fresh.add(key);
         }
       }
     }
@@ -198,17 +242,46 @@ export class Lane {
     return rows;
   }
 
-  async #commit(
-    fence: Fence | undefined,
-    all: readonly Progress[],
-    changes: readonly Change[],
-  ): Promise<void> {
+  #carefulUpto(batch: EventBatch | undefined): number {
+    if (!batch || this.#careful.size === 0) return 0;
+    const upto = this.#careful.get(shardId(batch)) ?? 0;
+    if (batch.from >= upto) this.#careful.delete(shardId(batch));
+    return upto;
+  }
+
+  async #commit({ fence, progress: all, changes, parks, queued }: Work): Promise<void> {
     const { db, projection, shards, wrote } = this.#options;
     const progress = all.filter(({ from, til }) => til > from);
     if (fence === undefined || progress.length === 0) return;
-    const written = await writeBatch(db, projection, fence, progress, changes, shards);
+    const parking = parkingArgument(projection, parks, queued);
+    const written = await writeBatch(db, projection, fence, progress, changes, shards, { parking });
     for (const { key, row } of written.rows) this.#rows.keep(key, row);
+    this.#parked.add(parks, queued);
+    // Whoever takes it out of parking writes it; and what a fold that threw did to it is not known.
+    for (const { key } of parks) this.#rows.drop(key);
     const events = progress.reduce((sum, { from, til }) => sum + til - from, 0);
-    wrote({ progress, heads: written.heads, entries: written.entries, events, changes: changes.length });
+    const { heads, entries } = written;
+    wrote({ progress, heads, entries, events, changes: changes.length, parks });
   }
+}
+
+/** The one event of a batch makes rows that Postgres refuses: all keys that it changes are parked, or it stops there. */
+function refuse(
+  { queued, parks }: Folded,
+  changes: readonly Change[],
+  [decoded]: readonly Decoded[],
+  parking: ParkingRoom,
+  error: unknown,
+): Pick<Folded, 'stops' | 'parks' | 'queued'> {
+  const event = decoded?.entries[0];
+  const keys = changes.map(({ key }) => key).filter((key) => parks.every((park) => park.key !== key));
+  const fits = parks.length + keys.length <= parking.keys && queued.length + keys.length <= parking.events;
+  if (!event || !fits || keys.length === 0) {
+    return { stops: event ? [{ kind: 'poison', at: 0, event, error }] : [], parks: [], queued: [] };
+  }
+  return {
+    stops: [undefined],
+    parks: [...parks, ...keys.map((key) => ({ key, event, error, attempts: 1 }))],
+    queued: [...queued, ...keys.map((key) => ({ key, event }))],
+  };
 }

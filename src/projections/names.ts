@@ -52,7 +52,10 @@ export const slotTable = (projection: Versioned, slot: number): string =>
   slotTableOf(changeLogOf(projection), slot);
 
 /** The function that writes a batch. Its number changes with its signature, so that older processes keep theirs. */
-export const applyFunction = (projection: Versioned): string => `_apply2_${readModelTable(projection)}`;
+export const applyFunction = (projection: Versioned): string => `_apply3_${readModelTable(projection)}`;
+
+/** What processes of Tidemark 0.1 call. */
+export const formerApplyFunction = (projection: Versioned): string => `_apply2_${readModelTable(projection)}`;
 
 /** An index over some columns; the same columns give the same name. */
 export function indexName(projection: Versioned, columns: readonly string[]): string {

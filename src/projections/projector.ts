@@ -13,9 +13,10 @@ import type { Lease, Leases, Participation } from '../platform/postgres/leases.j
 import type { Recent } from '../platform/recent.js';
 import { progressLog, type Announcer } from '../platform/wakeups.js';
 import { Beginnings } from './beginnings.js';
-import type { Stop } from './fold.js';
+import type { Stop } from './decode.js';
 import { Lane } from './lane.js';
 import { changeLogOf } from './names.js';
+import { faultMessage } from './parked/record.js';
 import type { ChangeEntry } from './types.js';
 import { keepRecent, WriteConflict, type ConflictKind, type Fence } from './write.js';
 
@@ -25,6 +26,8 @@ export interface ProjectorObserver {
   /** Another worker was there first, so that nothing was written. */
   conflict(info: { projection: string; kind: ConflictKind }): void;
   halted(info: { projection: string }): void;
+  /** Keys were parked: their folds threw. */
+  parked?(info: { projection: string; keys: number }): void;
 }
 
 export interface ProjectorOptions {
@@ -47,6 +50,9 @@ export interface ProjectorOptions {
   /** After how long a shard with an event that is newer than the code is tried again; 30,000 ms unless told otherwise. */
   readonly newerRetryMs?: number;
 }
+
+const placeOf = (event: StoredEvent): string =>
+  `${event.category}.${event.type} (stream ${JSON.stringify(event.streamId)} version ${event.version}, shard ${event.shard} seq ${event.seq})`;
 
 const EVENTS_A_TRANSACTION = 4_000;
 /** Of JSON of remembered rows, per projection. */
@@ -107,13 +113,20 @@ export class Projector implements Service {
       shards,
       maxEvents: EVENTS_A_TRANSACTION,
       cacheChars,
-      wrote: ({ progress, heads, entries, events, changes }) => {
+      wrote: ({ progress, heads, entries, events, changes, parks }) => {
         if (recent) keepRecent(recent, entries);
         for (const { shard, seq } of heads) announcer.announce(changeLogOf(projection), shard, seq);
         for (const { source, shard, til } of progress) {
           announcer.announce(progressLog(projection.name, projection.version, source), shard, til);
         }
         observer?.wrote({ projection: projection.name, events, changes });
+        if (parks.length > 0) observer?.parked?.({ projection: projection.name, keys: parks.length });
+        for (const { key, event, error } of parks) {
+          this.#logger.error(
+            { key, event: placeOf(event), reason: faultMessage(error) },
+            'a key is parked; see `tidemark parked`',
+          );
+        }
       },
     });
   }
@@ -209,8 +222,7 @@ export class Projector implements Service {
   }
 
   #stopAt({ kind, event, error }: Stop, id: string): never {
-    const where = `${event.category}.${event.type} (stream ${JSON.stringify(event.streamId)} version ${event.version}, shard ${event.shard} seq ${event.seq})`;
-    const reason = `${where}: ${messageOf(error)}`;
+    const reason = `${placeOf(event)}: ${messageOf(error)}`;
     if (kind === 'needs_newer_code') {
       const until = performance.now() + (this.#options.newerRetryMs ?? 30_000);
       if (this.#newer.get(id)?.reason !== reason) {

@@ -4,10 +4,16 @@ import type { AnyProjection } from '../domain/projection.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database, Queryable } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
-import { applyBody, createApply } from './apply.js';
+import { applyBody, createApply, createFormerApply, formerBody } from './apply.js';
 import * as ddl from './ddl.js';
 import { definitionOf, differences, fingerprintOf } from './definition.js';
-import { applyFunction, changeLogOf, indexName, readModelTable } from './names.js';
+import {
+  applyFunction,
+  changeLogOf,
+  formerApplyFunction,
+  indexName,
+  readModelTable,
+} from './names.js';
 
 /** Building an index may take long. */
 const UNBOUNDED = { unbounded: true };
@@ -95,4 +101,9 @@ async function create(db: Database, tx: Queryable, projection: AnyProjection): P
 async function ensureFunction(db: Database, tx: Queryable, projection: AnyProjection): Promise<void> {
   const [stored] = await tx.query<[string]>(ddl.SELECT_FUNCTION, [db.schema, applyFunction(projection)]);
   if (stored?.[0] !== applyBody(db, projection)) await tx.query(createApply(db, projection));
+  const [former] = await tx.query<[string]>(ddl.SELECT_FUNCTION, [
+    db.schema,
+    formerApplyFunction(projection),
+  ]);
+  if (former && former[0] !== formerBody) await tx.query(createFormerApply(db, projection));
 }

@@ -67,6 +67,10 @@ export class Rows {
     this.#known.set(key, row);
   }
 
+  drop(key: string): void {
+    this.#known.delete(key);
+  }
+
   clear(): void {
     this.#known.clear();
   }

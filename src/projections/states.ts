@@ -22,6 +22,9 @@ export const PROJECTION_STATES = [
 ] as const;
 export type ProjectionState = (typeof PROJECTION_STATES)[number];
 
+/** In these, nobody writes rows of events. */
+export const CLOSED: readonly ProjectionState[] = ['building', 'paused', 'retired'];
+
 export type ProjectionMove =
   /** All rows are loaded. */
   | 'loaded'

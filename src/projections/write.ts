@@ -1,7 +1,7 @@
 /** Writes what a batch changed: builds the one call of apply.ts, and says what its errors mean. */
 import type { AnyProjection } from '../domain/projection.js';
 import { int4Array, int8Array, jsonArray, textArray } from '../platform/postgres/arrays.js';
-import type { Database } from '../platform/postgres/database.js';
+import { Database, type Queryable } from '../platform/postgres/database.js';
 import type { Lease } from '../platform/postgres/leases.js';
 import { sortByBytes } from '../platform/postgres/logs.js';
 import { shardOf } from '../platform/murmur2.js';
@@ -38,6 +38,9 @@ export interface Change {
   readonly after: Omit<KnownRow, 'rev'>;
 }
 
+/** A database, or a transaction of one. */
+export type Writer = Queryable & Pick<Database, 'table'>;
+
 export type ConflictKind = keyof typeof APPLY_ERRORS;
 
 /** Somebody else was there: nothing was written, and what this worker knows is old. */
@@ -51,17 +54,22 @@ export class WriteConflict extends Error {
   }
 }
 
+const CONFLICTS: readonly ConflictKind[] = ['checkpoint', 'fenced', 'row', 'epoch', 'state', 'parked'];
 const RETRIES = 5;
 const UNIQUE_VIOLATION = '23505';
 
 /** One batch: the whole transaction, arguments as of `createApply`. A named statement: its plan is a call and no more. */
-const callApply = (db: Database, projection: AnyProjection): string =>
-  `SELECT heads, written FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`;
+const callApply = (db: Writer, projection: AnyProjection): string =>
+  `SELECT heads, written, waiting FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`;
 
-function conflictOf(error: unknown): WriteConflict | undefined {
+const isKeyOfTable = (error: unknown): boolean =>
+  !(error instanceof Error && 'constraint' in error && !String(error.constraint).startsWith('_pk_'));
+
+export function conflictOf(error: unknown): WriteConflict | undefined {
   const state = sqlState(error);
-  if (state === UNIQUE_VIOLATION) return new WriteConflict('row', error);
-  for (const kind of ['checkpoint', 'fenced', 'row', 'epoch'] as const) {
+  // Of a unique index that somebody put on the table: refused, as any other constraint.
+  if (state === UNIQUE_VIOLATION && isKeyOfTable(error)) return new WriteConflict('row', error);
+  for (const kind of CONFLICTS) {
     if (state === APPLY_ERRORS[kind]) return new WriteConflict(kind, error);
   }
   return undefined;
@@ -136,20 +144,32 @@ export interface Written {
   readonly entries: readonly ChangeEntry[];
   /** New heads of the change shards that were touched. */
   readonly heads: readonly { readonly shard: number; readonly seq: number }[];
+  /** After a release of parked keys: how many events still wait behind them. */
+  readonly waiting: number;
+}
+
+/** What is written of parked keys, beside rows and checkpoints. */
+export interface ParkedWrite {
+  /** The argument of `park_v1`: events that wait, and the keys that they wait behind. */
+  readonly parking?: string | undefined;
+  /** The argument of `unpark_v1`: events that are in now, of keys that are parked. */
+  readonly release?: string | undefined;
 }
 
 /**
  * Moves the checkpoints and writes the changes, all or nothing.
+ * @param db the database; a transaction where it is part of one, which then must be begun again on a conflict
  * @param shards count of the change log's shards
  * @throws WriteConflict; what Postgres refuses (`isRefused`) and connection errors as they come
  */
 export async function writeBatch(
-  db: Database,
+  db: Writer,
   projection: AnyProjection,
   fence: Fence,
   progress: readonly Progress[],
   changes: readonly Change[],
   shards: number,
+  { parking, release }: ParkedWrite = {},
 ): Promise<Written> {
   const { ordered, into, at, off, counts } = place(changes, shards);
   const gone = ordered.filter(({ after }) => after.json === null).map(({ key }) => key);
@@ -176,8 +196,10 @@ export async function writeBatch(
     jsonArray(ordered.map(({ after }) => after.json ?? undefined)),
     ordered.filter(({ before }) => before.rev > 0).length,
     textArray(gone),
+    parking ?? null,
+    release ?? null,
   ];
-  const { heads, recordedAt } = await call(db, projection, values);
+  const { heads, recordedAt, waiting } = await call(db, projection, values);
   const log = changeLogOf(projection);
   const seqAt = (n: number): number => (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0);
   const entries = ordered.map(({ key, before, after }, n): ChangeEntry => {
@@ -185,6 +207,7 @@ export async function writeBatch(
     return {
       log,
       shard,
+      epoch: fence.epoch,
       seq: seqAt(n),
       key,
       before: channelsBefore(projection, before),
@@ -200,24 +223,31 @@ export async function writeBatch(
     rows,
     entries,
     heads: into.map((shard, n) => ({ shard, seq: (heads[n] ?? 0) + (counts[n] ?? 0) })),
+    waiting,
   };
 }
 
 async function call(
-  db: Database,
+  db: Writer,
   projection: AnyProjection,
   values: readonly unknown[],
-): Promise<{ heads: readonly number[]; recordedAt: string }> {
+): Promise<{ heads: readonly number[]; recordedAt: string; waiting: number }> {
+  // A transaction is begun again by whoever began it.
+  const retries = db instanceof Database ? RETRIES : 0;
   for (let attempt = 0; ; attempt++) {
     try {
-      const [row] = await db.query<[readonly (number | string)[] | null, string | null]>(
+      const [row] = await db.query<[readonly (number | string)[] | null, string | null, number | null]>(
         callApply(db, projection),
         values,
         applyFunction(projection),
       );
-      return { heads: (row?.[0] ?? []).map(Number), recordedAt: row?.[1] ?? '' };
+      return {
+        heads: (row?.[0] ?? []).map(Number),
+        recordedAt: row?.[1] ?? '',
+        waiting: row?.[2] ?? 0,
+      };
     } catch (error) {
-      if (attempt >= RETRIES || !isRetryable(error)) throw conflictOf(error) ?? error;
+      if (attempt >= retries || !isRetryable(error)) throw conflictOf(error) ?? error;
       await new Promise((resolve) => setTimeout(resolve, jittered(10 * 2 ** attempt)));
     }
   }
@@ -230,6 +260,6 @@ const CHANGE_BYTES = 300;
 export function keepRecent(recent: Recent<ChangeEntry>, entries: readonly ChangeEntry[]): void {
   for (const entry of entries) {
     const bytes = CHANGE_BYTES + (entry.row?.length ?? 0);
-    recent.offer(entry.log, entry.shard, { seq: entry.seq, bytes, make: () => entry });
+    recent.offer(entry.log, entry.shard, { ...entry, bytes, make: () => entry });
   }
 }

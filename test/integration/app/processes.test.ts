@@ -28,6 +28,7 @@ const Fragile = projection('fragile', {
   version: 1,
   row: z.object({ id: z.string(), length: z.int() }),
   key: 'id',
+  parking: false,
 }).on(Note, {
   fold: {
     Written: (_row, { data }) => {

@@ -38,6 +38,14 @@ afterEach(async () => {
   await pg.drop();
 });
 
+/** A fold that throws halts its shard, as nothing may be parked. */
+const strict = defineApp({
+  name: 'bank',
+  aggregates: [Account],
+  projections: [Accounts, Owners].map((one) => ({ ...one, parking: false as const })),
+  shards: SHARDS,
+});
+
 const opened = (owner: string) => ({ type: 'Opened', data: { owner } });
 const paid = (cents: number, owner = 'ann') => ({ type: 'Paid', data: { cents }, tags: { owner } });
 const stateOf = (process: ProjectingProcess, name: string) =>
@@ -52,7 +60,7 @@ async function checkpoint(process: ProjectingProcess, projectionName: string, sh
 
 describe('an event that cannot be folded', () => {
   it('halts its projection right before it, with all before it in, and no other projection', async () => {
-    const one = await start(bank, { idle: true });
+    const one = await start(strict, { idle: true });
     const [a = '', b = '', c = ''] = idsOf(1);
     await append(one.store, 'account', a, [opened('ann'), paid(1), paid(2)]);
     await append(one.store, 'account', b, [opened('bob'), paid(3, 'bob'), paid(666, 'bob'), paid(4, 'bob')]);
@@ -79,7 +87,7 @@ describe('an event that cannot be folded', () => {
   });
 
   it('counts as a whole: none of the rows that it touches keeps a part of it', async () => {
-    const one = await start(bank);
+    const one = await start(strict);
     await append(one.store, 'account', 'a-1', [paid(5, 'bob')]);
     await append(one.store, 'account', 'a-1', [
       { type: 'Moved', data: { to: ['ann', 'bob', 'eve'], cents: 666 } },
@@ -90,7 +98,7 @@ describe('an event that cannot be folded', () => {
   });
 
   it('is tried again after a restart, by code that can', async () => {
-    const one = await start(bank);
+    const one = await start(strict);
     await append(one.store, 'account', 'a-1', [opened('ann'), paid(666)]);
     await becomes(one, 'accounts', 'halted');
     await one.stop();
@@ -129,6 +137,7 @@ describe('a row that cannot be stored', () => {
       row: z.object({ id: z.string(), owner: z.string(), n: z.int() }),
       key: 'id',
       indexes: ['owner'],
+      parking: false,
     }).on(Account, {
       fold: {
         Opened: () => ({ owner: '', n: 0 }),
@@ -150,7 +159,7 @@ describe('a row that cannot be stored', () => {
   });
 
   it('is found by halves where only Postgres knows', async () => {
-    const one = await start(bank, { idle: true });
+    const one = await start(strict, { idle: true });
     await one.db.query('ALTER TABLE tidemark.accounts__v1 ADD CONSTRAINT poor CHECK (cents < 100)');
     const [a = '', b = '', c = ''] = idsOf(2);
     await append(one.store, 'account', a, [opened('ann'), ...Array.from({ length: 20 }, () => paid(1))]);
