@@ -8,6 +8,8 @@ import { Database } from '../platform/postgres/database.js';
 export interface Connection {
   readonly database: Database;
   readonly config: Config;
+  /** With its password. */
+  readonly url: string;
   /** Which database it is; without its password. */
   readonly shown: string;
 }
@@ -77,7 +79,7 @@ export async function withDatabase<T>(
     await database.query('SELECT').catch((cause: unknown) => {
       throw new TidemarkError('database_unavailable', `${place.shown}: ${messageOf(cause)}`, { cause });
     });
-    return await work({ database, config, shown: place.shown });
+    return await work({ database, config, url: place.url, shown: place.shown });
   } finally {
     await database.end();
     await place.close();

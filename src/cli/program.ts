@@ -4,6 +4,7 @@ import { VERSION } from '../app/version.js';
 import { doctorCommand } from './doctor.js';
 import { argumentsLine, tellFailure } from './failure.js';
 import { migrateCommand } from './migrate.js';
+import { projectionsCommand } from './operations/projections.js';
 import { startCommand } from './start.js';
 import { streamsCommand } from './streams.js';
 
@@ -11,6 +12,8 @@ export interface Surroundings {
   /** `.tidemark/` is in it, and an app module is looked for in it. */
   readonly projectDir: string;
 }
+
+const COMMANDS = [startCommand, migrateCommand, projectionsCommand, streamsCommand, doctorCommand];
 
 /** Commander neither ends the process nor speaks in its own words, in no command of the tree. */
 function tame(command: Command): Command {
@@ -22,8 +25,7 @@ function program(surroundings: Surroundings): Command {
   const root = new Command('tidemark')
     .description('Runs and looks after applications that are made with Tidemark.')
     .version(VERSION);
-  for (const command of [startCommand, migrateCommand, streamsCommand, doctorCommand])
-    root.addCommand(command(surroundings));
+  for (const command of COMMANDS) root.addCommand(command(surroundings));
   return tame(root);
 }
 
