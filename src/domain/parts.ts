@@ -10,6 +10,8 @@ import { faultText } from './input.js';
 import type { AnyProjection, Join, ProjectionSource, RecordedEvent, RowValue } from './projection.js';
 
 export interface Part {
+  /** Version of the stream up to which its events are in. */
+  readonly version: number;
   /** Columns of all joins of its aggregate, the values of `none` included. */
   readonly columns: RowValue;
   /** Where rows move: the row of the stream, without joined columns; null where it has none. */
@@ -91,6 +93,7 @@ function foldMoving(
 
 /**
  * The part of a stream after an event; checked against the columns' schema. An event counts as a whole or not at all.
+ * One that is in already changes nothing, so that it may be folded again.
  * @param before undefined: the stream has none yet
  * @throws DomainError `invalid_row` when a fold gives what the schema refuses, or whatever the fold throws
  */
@@ -100,14 +103,25 @@ export function foldPart(
   before: Part | undefined,
   event: RecordedEvent,
 ): Part {
+  if (before && event.version <= before.version) return before;
   const columns = foldColumns(projection, source, before?.columns ?? noColumns(source), event);
-  return { columns, ...foldMoving(projection, source, before, event) };
+  return { version: event.version, columns, ...foldMoving(projection, source, before, event) };
 }
 
 /** Where rows move: the key that a part's row stands at. */
 export function keyOfPart(projection: AnyProjection, part: Part | undefined): string | undefined {
   const key = part?.row?.[projection.key];
   return typeof key === 'string' ? key : undefined;
+}
+
+/** By code points, as Postgres compares texts in the collation "C"; `<` compares UTF-16. */
+function isBefore(a: string, b: string): boolean {
+  const [left, right] = [a, b].map((text) => Array.from(text, (char) => char.codePointAt(0) ?? 0));
+  for (const [at, code] of (left ?? []).entries()) {
+    const other = right?.[at];
+    if (other !== code) return other !== undefined && code < other;
+  }
+  return (left?.length ?? 0) < (right?.length ?? 0);
 }
 
 /**
@@ -120,7 +134,7 @@ export function holderOf(parts: readonly StreamPart[]): StreamPart | undefined {
     if (!first) return next;
     const [a, b] = [order(first), order(next)];
     const at = a.findIndex((text, index) => text !== b[index]);
-    return at >= 0 && (a[at] ?? '') < (b[at] ?? '') ? next : first;
+    return at >= 0 && isBefore(a[at] ?? '', b[at] ?? '') ? next : first;
   }, undefined);
 }
 

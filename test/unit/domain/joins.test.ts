@@ -224,6 +224,13 @@ describe('parts', () => {
     expect(partAfter(desks, place(1, 'a'), place(2, 'b'))?.row).toEqual({ id: 'b', who: 'p', level: 2 });
   });
 
+  test('do not take an event twice', () => {
+    const once = partAfter(desks, name(1, 'a'), name(2, 'b'));
+    expect(partAfter(desks, name(1, 'a'), name(1, 'a'), name(2, 'b'), name(1, 'a'), name(2, 'b'))).toEqual(
+      once,
+    );
+  });
+
   test('a fold that writes into its row does not hide that the row moved', () => {
     const writing = base.moving(Desk, {
       fold: {
@@ -270,7 +277,7 @@ describe('parts', () => {
     const claim = (source: string, streamId: string, since: string) => ({
       source,
       streamId,
-      part: { columns: {}, row: { id: 'a' }, since },
+      part: { version: 1, columns: {}, row: { id: 'a' }, since },
     });
     const claims = [
       claim('desk', 'b', '1'),
@@ -281,11 +288,18 @@ describe('parts', () => {
     for (const order of [claims, claims.toReversed(), [claims[2], claims[0], claims[3], claims[1]]])
       expect(holderOf(order.flatMap((one) => one ?? []))?.streamId).toBe('c');
     expect(holderOf([])).toBeUndefined();
+    // Postgres compares code points, JavaScript UTF-16: U+FF5E is the smaller one there and the greater one here.
+    const far = [claim('desk', '\u{1f600}', '1'), claim('desk', '\uff5e', '1')];
+    expect([far, far.toReversed()].map((order) => holderOf(order)?.streamId)).toEqual([
+      '\u{1f600}',
+      '\u{1f600}',
+    ]);
+    expect(holderOf([claim('desk', 'a', '1'), claim('desk', 'ab', '1')])?.streamId).toBe('ab');
   });
 
   test('are put into a row and taken out of it', () => {
     const own = { id: 'a', who: 'p', level: 1 };
-    const whole = joinRow(desks, own, () => ({ columns: { name: 'Ada' }, row: null, since: '' }));
+    const whole = joinRow(desks, own, () => ({ version: 1, columns: { name: 'Ada' }, row: null, since: '' }));
     expect(whole).toEqual({ ...own, name: 'Ada' });
     expect(ownRow(desks, whole)).toEqual(own);
     expect(joinRow(desks, { ...own, who: null }, () => expect.fail('asked'))).toEqual({
