@@ -4,6 +4,8 @@ export type { Aggregate } from './domain/aggregate.js';
 export { event } from './domain/events.js';
 export { projection } from './domain/projection.js';
 export type { Projection } from './domain/projection.js';
+export { tables } from './domain/tables.js';
+export type { Tables } from './domain/tables.js';
 export { query } from './domain/query.js';
 export type { Query } from './domain/query.js';
 export { defineApp } from './domain/app.js';

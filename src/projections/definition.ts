@@ -3,9 +3,10 @@
  * rows among old ones of another shape; comparing the two finds it at start.
  */
 import { createHash } from 'node:crypto';
-import type { JsonSchema } from '../domain/fields.js';
-import type { AnyProjection, ProjectionSource } from '../domain/projection.js';
+import type { Field, JsonSchema } from '../domain/fields.js';
+import type { ProjectionSource } from '../domain/projection.js';
 import { hasRows } from '../domain/sources.js';
+import type { AnyReadModel, AnyTables } from '../domain/tables.js';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
@@ -53,28 +54,46 @@ function rowsFrom(source: ProjectionSource): string {
   return source.keys === undefined ? 'by stream' : 'by keys';
 }
 
+const fieldsIn = (fields: readonly Field[]): Json =>
+  Object.fromEntries(
+    fields.map(({ name, kind, nullable, optional, schema }) => [
+      name,
+      { kind, nullable, optional, schema: fieldSchema(schema) },
+    ]),
+  );
+
+/** Tables with their columns and keys, and sources. */
+const handledDefinition = ({ tables, sources }: AnyTables): Json =>
+  sorted({
+    tables: Object.fromEntries(
+      tables.map(({ name, fields, primaryKey }) => [name, { primaryKey, fields: fieldsIn(fields) }]),
+    ),
+    sources: Object.fromEntries(sources.map(({ aggregate }) => [aggregate.name, 'handled'])),
+  });
+
 /** Key, fields, channels, sources and joins: what must not change within a version. Indexes may, and are left out. */
-export function definitionOf(projection: AnyProjection): Json {
+export function definitionOf(projection: AnyReadModel): Json {
+  if (projection.kind === 'tables') return handledDefinition(projection);
   return sorted({
     key: projection.key,
-    fields: Object.fromEntries(
-      projection.fields.map(({ name, kind, nullable, optional, schema }) => [
-        name,
-        { kind, nullable, optional, schema: fieldSchema(schema) },
-      ]),
-    ),
+    fields: fieldsIn(projection.fields),
     channels: projection.channels.map((tuple) => tuple.toSorted().join(' + ')).sort(),
     sources: Object.fromEntries(
       projection.sources.map((source) => [source.aggregate.name, rowsFrom(source)]),
     ),
     // Left out where there are none, so that what was defined before there were joins is what it was.
     ...(projection.joins.length > 0 && {
-      joins: Object.fromEntries(
-        projection.joins.map(({ source, by, none }) => [`${source} by ${by}`, none]),
-      ),
+      joins: Object.fromEntries(projection.joins.map(({ source, by, none }) => [`${source} by ${by}`, none])),
     }),
   });
 }
+
+/**
+ * Names of the tables of a version (and of its views for people) by its stored definition, so that those of versions which
+ * no code knows any more can be found.
+ */
+export const tableNamesIn = (name: string, definition: unknown): readonly string[] =>
+  isObject(definition) && isObject(definition['tables']) ? Object.keys(definition['tables']) : [name];
 
 export const fingerprintOf = (definition: Json): string =>
   createHash('sha256').update(JSON.stringify(definition)).digest('hex');
