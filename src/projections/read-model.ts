@@ -6,38 +6,40 @@ import type { Database, Queryable } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
 import { applyBody, createApply, createFormerApply, formerBody } from './apply.js';
 import * as ddl from './ddl.js';
+import { createVersion } from './creation.js';
 import { definitionOf, differences, fingerprintOf } from './definition.js';
-import {
-  applyFunction,
-  changeLogOf,
-  formerApplyFunction,
-  indexName,
-  readModelTable,
-} from './names.js';
+import { ensureIndexes } from './indexes.js';
+import { applyFunction, changeLogOf, formerApplyFunction } from './names.js';
+import type { ProjectionState } from './states.js';
 
-/** Building an index may take long. */
+/** It waits for another start that makes tables. */
 const UNBOUNDED = { unbounded: true };
+
+export interface EnsureOptions {
+  /** A version that is new while its sources hold more events than this is built by a loader, else it follows. 10,000 unless told otherwise. */
+  readonly rebuildFrom?: number;
+}
+
+const REBUILD_FROM = 10_000;
 
 /**
  * Makes the read-model tables, indexes, views, change logs and checkpoints of all projections where they are missing.
- * Safe with several processes at once, and beside running ones; does nothing when all is there.
+ * Safe with several processes at once, and beside running ones; does nothing when all is there. A table that is to be built
+ * gets its key and indexes from its builder; an index that was added to a table in use is made beside its writers, which may
+ * take long.
  * @throws TidemarkError `projection_changed` when a definition differs from the one its version's table was made for, with
  *   what differs; `projection_name_taken` when a table or view that is not the projection's stands under its name;
  *   `shard_count_changed`
  */
-export async function ensureReadModel(db: Database, app: AnyApp): Promise<void> {
+export async function ensureReadModel(db: Database, app: AnyApp, options: EnsureOptions = {}): Promise<void> {
+  const { rebuildFrom = REBUILD_FROM } = options;
   await db.transaction(async (tx) => {
     await tx.query(ddl.LOCK_READ_MODELS, [db.schema]);
-    const scoped = { query: tx.query, table: (name: string) => db.table(name) };
+    const scoped = { query: tx.query, table: (name: string) => db.table(name), schema: db.schema };
     for (const projection of app.views) {
       const known = await isKnown(db, tx, projection);
       await ensureLog(scoped, changeLogOf(projection), app.shards);
-      if (!known) await create(db, tx, projection);
-      for (const columns of ddl.indexesOf(projection)) {
-        // Asked first: CREATE INDEX IF NOT EXISTS waits for the table's writers even where it then does nothing.
-        const there = await relkind(db, tx, indexName(projection, columns));
-        if (there === undefined) await tx.query(ddl.createIndex(db, projection, columns));
-      }
+      if (!known) await createVersion(scoped, projection, rebuildFrom);
       for (const { aggregate } of projection.sources) {
         const { name, version } = projection;
         await tx.query(ddl.insertCheckpoints(db), [name, version, aggregate.name, app.shards]);
@@ -45,14 +47,18 @@ export async function ensureReadModel(db: Database, app: AnyApp): Promise<void> 
       await ensureFunction(db, tx, projection);
     }
   }, UNBOUNDED);
+  await ensureIndexes(db, app.views);
 }
 
-/** Whether the version's table is there, for this very definition. */
+/** Whether the version's table is there, for this very definition. One that was retired may come back as another. */
 async function isKnown(db: Database, tx: Queryable, projection: AnyProjection): Promise<boolean> {
   const { name, version } = projection;
   const definition = definitionOf(projection);
-  const [stored] = await tx.query<[string, string]>(ddl.selectProjection(db), [name, version]);
-  if (!stored) return false;
+  const [stored] = await tx.query<[string, string, ProjectionState]>(ddl.selectProjection(db), [
+    name,
+    version,
+  ]);
+  if (!stored || stored[2] === 'retired') return false;
   if (stored[0] === fingerprintOf(definition)) return true;
   const changed = differences(JSON.parse(stored[1]), definition);
   throw new TidemarkError(
@@ -60,41 +66,6 @@ async function isKnown(db: Database, tx: Queryable, projection: AnyProjection): 
     `projection ${name} v${version} is not what its table was made for; raise its version. What differs (stored → code):\n  ${changed.join('\n  ')}`,
     { extra: { projection: name, version, differences: changed } },
   );
-}
-
-async function relkind(db: Database, tx: Queryable, name: string): Promise<string | undefined> {
-  const [row] = await tx.query<[string]>(ddl.SELECT_RELKIND, [db.table(name)]);
-  return row?.[0];
-}
-
-async function create(db: Database, tx: Queryable, projection: AnyProjection): Promise<void> {
-  const { name, version } = projection;
-  const table = readModelTable(projection);
-  const view = await relkind(db, tx, name);
-  const taken =
-    (await relkind(db, tx, table)) !== undefined
-      ? table
-      : view !== undefined && view !== 'v'
-        ? name
-        : undefined;
-  if (taken !== undefined) {
-    throw new TidemarkError(
-      'projection_name_taken',
-      `projection ${name} v${version}: schema "${db.schema}" already has something named "${taken}" that is not this projection's`,
-    );
-  }
-  await tx.query(ddl.createTable(db, projection));
-  for (const statement of ddl.createChangeLog(db, projection)) await tx.query(statement);
-  // An older version's view stays until it is swapped: the new table is still empty.
-  if (view === undefined) await tx.query(ddl.createView(db, projection));
-  const definition = definitionOf(projection);
-  await tx.query(ddl.insertProjection(db), [
-    name,
-    version,
-    fingerprintOf(definition),
-    JSON.stringify(definition),
-    changeLogOf(projection),
-  ]);
 }
 
 /** Replaced only where its text differs, so that a start does not touch what others run. */

@@ -36,6 +36,7 @@ export interface DatabaseOptions {
   readonly logger: Logger;
   /** Connections at the most. */
   readonly max?: number;
+  /** 0: none, neither there nor here; for bulk loads. */
   readonly statementTimeoutMs?: number;
   readonly lockTimeoutMs?: number;
   /** A process that froze inside a transaction frees its locks after this. */
@@ -59,11 +60,19 @@ export interface TransactionOptions {
   readonly retries?: number;
 }
 
+/** Entries of one group commit have one time, and come one after the other. */
+let known: { readonly text: string; readonly iso: string } = { text: '', iso: '' };
+
 /** `2026-11-22 02:24:57.1+00` (session time zone UTC) → `2026-11-22T02:24:57.100Z`. */
 export function isoFromPostgres(text: string): string {
-  const match = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?\+00$/.exec(text);
-  if (!match) return new Date(text).toISOString();
-  return `${match[1]}T${match[2]}.${(match[3] ?? '').slice(0, 3).padEnd(3, '0')}Z`;
+  if (text === known.text) return known.iso;
+  const usual =
+    text.length >= 22 && text[10] === ' ' && (text[19] === '.' || text[19] === '+') && text.endsWith('+00');
+  const iso = usual
+    ? `${text.slice(0, 10)}T${text.slice(11, 19)}.${text.slice(20, -3).slice(0, 3).padEnd(3, '0')}Z`
+    : new Date(text).toISOString();
+  known = { text, iso };
+  return iso;
 }
 
 const asText = (text: string): string => text;
@@ -96,6 +105,7 @@ export class Database implements Queryable {
     if (!SCHEMA_NAME.test(options.schema))
       throw new RangeError(`not a schema name: ${JSON.stringify(options.schema)}`);
     this.schema = options.schema;
+    const { statementTimeoutMs = 30_000 } = options;
     this.pool = new pg.Pool({
       connectionString: options.connectionString,
       application_name: `tidemark:${options.role}`,
@@ -106,8 +116,8 @@ export class Database implements Queryable {
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
       // The server keeps the time of a statement; when it stands still, or packets vanish, only we can.
-      query_timeout: (options.statementTimeoutMs ?? 30_000) + ANSWER_GRACE_MS,
-      statement_timeout: options.statementTimeoutMs ?? 30_000,
+      query_timeout: statementTimeoutMs === 0 ? 0 : statementTimeoutMs + ANSWER_GRACE_MS,
+      statement_timeout: statementTimeoutMs,
       lock_timeout: options.lockTimeoutMs ?? 10_000,
       idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 5_000,
       options:
@@ -135,20 +145,31 @@ export class Database implements Queryable {
     return result.rows;
   }
 
-  /** Takes a connection of the pool until its `release`. @throws connection errors: nothing was sent then */
-  async connect(): Promise<Session> {
+  /**
+   * Takes a connection of the pool until its `release`.
+   * @param options.unbounded its statements may take as long as they like, and wait for locks as long; release it as broken
+   * @throws connection errors: nothing was sent then
+   */
+  async connect(options: Pick<TransactionOptions, 'unbounded'> = {}): Promise<Session> {
     const client = await this.pool.connect();
     // Without a listener, a connection that breaks between two statements would end the process.
     const ignore = (): void => undefined;
     client.on('error', ignore);
     let released = false;
+    const patience = options.unbounded ? { query_timeout: FOR_EVER_MS } : {};
+    if (options.unbounded) {
+      await client.query('SET lock_timeout = 0; SET statement_timeout = 0').catch((error: unknown) => {
+        client.release(true);
+        throw error;
+      });
+    }
     return {
       pid: backendOf(client),
       query: async <R extends readonly unknown[]>(
         text: string,
         values: readonly unknown[] = [],
         name?: string,
-      ) => (await client.query<R>(statement(text, values, name))).rows,
+      ) => (await client.query<R>({ ...statement(text, values, name), ...patience })).rows,
       release(broken = false) {
         if (released) return;
         released = true;

@@ -1,0 +1,73 @@
+/**
+ * A version is made: its table, its change log, its view. Where its sources hold many events already, its table begins bare and a
+ * builder loads it (rebuild/); else it follows from the first event on.
+ */
+import type { AnyProjection } from '../domain/projection.js';
+import { TidemarkError } from '../platform/errors.js';
+import type { Database, Queryable } from '../platform/postgres/database.js';
+import { newEpoch, readHeads } from '../platform/postgres/logs.js';
+import * as ddl from './ddl.js';
+import { definitionOf, fingerprintOf } from './definition.js';
+import { changeLogOf, changeTable, readModelTable } from './names.js';
+import { isLoadable } from './rebuild/loadable.js';
+import { move } from './states.js';
+
+type Scoped = Queryable & Pick<Database, 'table' | 'schema'>;
+
+async function relkind(tx: Scoped, name: string): Promise<string | undefined> {
+  const [row] = await tx.query<[string]>(ddl.SELECT_RELKIND, [tx.table(name)]);
+  return row?.[0];
+}
+
+async function manyEvents(tx: Scoped, projection: AnyProjection, limit: number): Promise<boolean> {
+  const events = projection.sources.map(({ aggregate }) => aggregate.name);
+  const heads = await readHeads(tx, { events, changes: [] });
+  return heads.reduce((sum, { head }) => sum + head, 0) > limit;
+}
+
+/**
+ * To be called in the transaction that holds the lock of starts, for a version that is not there or was retired.
+ * @param rebuildFrom it is built when its sources hold more events than this
+ * @throws TidemarkError `projection_name_taken`
+ */
+export async function createVersion(
+  tx: Scoped,
+  projection: AnyProjection,
+  rebuildFrom: number,
+): Promise<void> {
+  const { name, version } = projection;
+  const table = readModelTable(projection);
+  const log = changeLogOf(projection);
+  const view = await relkind(tx, name);
+  const wrong = view !== undefined && view !== 'v' ? name : undefined;
+  const taken = (await relkind(tx, table)) === undefined ? wrong : table;
+  if (taken !== undefined) {
+    throw new TidemarkError(
+      'projection_name_taken',
+      `projection ${name} v${version}: schema "${tx.schema}" already has something named "${taken}" that is not this projection's`,
+    );
+  }
+  const builds = isLoadable(projection) && (await manyEvents(tx, projection, rebuildFrom));
+  await tx.query(ddl.createTable(tx, projection));
+  if (!builds || projection.manyStreams) await tx.query(ddl.addKey(tx, projection));
+  if (!builds) {
+    for (const columns of ddl.indexesOf(projection)) await tx.query(ddl.createIndex(tx, projection, columns));
+  }
+  const logged = await relkind(tx, changeTable(log) ?? '');
+  if (logged === undefined)
+    for (const statement of ddl.createChangeLog(tx, projection)) await tx.query(statement);
+  // An older version's view stays until it is swapped: the new table is still empty.
+  if (view === undefined) await tx.query(ddl.createView(tx, projection));
+  const definition = definitionOf(projection);
+  const values = [name, version, fingerprintOf(definition), JSON.stringify(definition), log, builds];
+  // Of a retired version's life before, nothing counts any more.
+  const retired = await move(tx, projection, builds ? 'rebuild' : 'follow');
+  if (retired === undefined) await tx.query(ddl.insertProjection(tx), values);
+  else {
+    await tx.query(ddl.resetCheckpoints(tx), [name, version]);
+    for (const statement of ddl.forgetVersion(tx)) await tx.query(statement, [name, version]);
+    await tx.query(ddl.renewLog(tx), [log, newEpoch()]);
+    if (logged !== undefined) await tx.query(ddl.emptyLog(tx, projection));
+    await tx.query(ddl.renewProjection(tx), values);
+  }
+}
