@@ -1,27 +1,42 @@
 /** Where workers begin: checkpoints, read anew whenever a shard is opened; shards opened together share one query. */
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import type { Database } from '../platform/postgres/database.js';
 import { changeLogOf } from './names.js';
 import { selectBeginnings } from './statements.js';
+import { CLOSED, type ProjectionState } from './states.js';
 
 export interface Beginning {
   /** The checkpoint. */
   readonly seq: number;
   /** Epoch of the projection’s change log. */
   readonly epoch: string;
+  /** The version is paused, retired, or its rows are not loaded. */
+  readonly closed: boolean;
+  /** The shard stands still before this seq, as somebody found. */
+  readonly stoppedAt: number | undefined;
 }
+
+type Columns = [
+  source: string,
+  shard: number,
+  seq: number,
+  epoch: string | null,
+  state: ProjectionState,
+  loaded: boolean,
+  stoppedAt: number | null,
+];
 
 export class Beginnings {
   readonly #db: Database;
-  readonly #projection: AnyProjection;
+  readonly #projection: AnyReadModel;
   #next: Promise<ReadonlyMap<string, Beginning>> | undefined;
 
-  constructor(db: Database, projection: AnyProjection) {
+  constructor(db: Database, projection: AnyReadModel) {
     this.#db = db;
     this.#projection = projection;
   }
 
-  /** Undefined when the read model was not made for this shard. @throws as `Database.query` */
+  /** Undefined when the read model was not made for this shard, or is gone. @throws as `Database.query` */
   async read(source: string, shard: number): Promise<Beginning | undefined> {
     this.#next ??= this.#gather();
     return (await this.#next).get(`${source}/${shard}`);
@@ -32,11 +47,21 @@ export class Beginnings {
     await new Promise(setImmediate);
     this.#next = undefined;
     const { name, version } = this.#projection;
-    const rows = await this.#db.query<[string, number, number, string]>(selectBeginnings(this.#db), [
+    const rows = await this.#db.query<Columns>(selectBeginnings(this.#db), [
       name,
       version,
       changeLogOf(this.#projection),
     ]);
-    return new Map(rows.map(([source, shard, seq, epoch]) => [`${source}/${shard}`, { seq, epoch }]));
+    return new Map(
+      rows.map(([source, shard, seq, epoch, state, loaded, stoppedAt]) => [
+        `${source}/${shard}`,
+        {
+          seq,
+          epoch: epoch ?? '',
+          closed: !loaded || CLOSED.includes(state),
+          stoppedAt: stoppedAt ?? undefined,
+        },
+      ]),
+    );
   }
 }

@@ -6,6 +6,7 @@ import type { StoredEvent } from '../domain/events.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isRefused } from '../platform/postgres/sqlstate.js';
+import { BatchQueue, lastSeq } from './batch-queue.js';
 import { decode, type Decoded, type Stop } from './decode.js';
 import { fold, type Folded } from './fold.js';
 import { rowFault } from './limits.js';
@@ -33,6 +34,17 @@ export interface EventBatch {
   readonly fence: Fence;
 }
 
+/** What writes the batches of a projection's shards. */
+export interface BatchWriter {
+  /**
+   * Resolves when the events are in: undefined, or why those from one on are not.
+   * @throws WriteConflict, and whatever the database throws; nothing can be said of the batch then
+   */
+  submit(batch: EventBatch): Promise<Stop | undefined>;
+  /** Forgets what it remembers; to be called before a checkpoint is read, after which another may have written. */
+  forget(): void;
+}
+
 export interface LaneOptions {
   readonly db: Database;
   readonly projection: AnyProjection;
@@ -54,12 +66,6 @@ export interface LaneOptions {
   }): void;
 }
 
-interface Waiting {
-  readonly batch: EventBatch;
-  readonly resolve: (stop: Stop | undefined) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** How an attempt to write differs from the usual one. */
 interface Manner {
   /** Every row is checked after every event. */
@@ -78,19 +84,28 @@ interface Work {
 }
 
 const shardId = ({ source, shard }: Pick<EventBatch, 'source' | 'shard'>): string => `${source}/${shard}`;
-const lastSeq = ({ from, entries }: EventBatch): number => entries.at(-1)?.seq ?? from;
+
+/** What writes the batches of some shards. */
+export interface ShardWriter {
+  /**
+   * Resolves when the events are in: undefined, or why those from one on are not.
+   * @throws WriteConflict, and whatever the database throws; nothing can be said of the batch then
+   */
+  submit(batch: EventBatch): Promise<Stop | undefined>;
+  /** Forgets what it knows; to be called before a checkpoint is read, after which another may have written. */
+  forget(): void;
+}
 
 /** JSON text of the rows that one transaction writes at the most, in characters. */
 const MAX_CHARS = 8 * 1024 * 1024;
 /** Rows that it touches at the most: an event may name many keys. */
 const MAX_ROWS = 50_000;
 
-export class Lane {
+export class Lane implements BatchWriter {
   readonly #options: LaneOptions;
   readonly #rows: Rows;
   readonly #parked: ParkedKeys;
-  #queue: Waiting[] = [];
-  #running = false;
+  readonly #queue: BatchQueue;
   /**
    * Shard → up to which seq this lane looks for a row even where there should be none, as one was there once: the table may
    * know more than the checkpoint does, after a restore.
@@ -101,58 +116,32 @@ export class Lane {
     this.#options = options;
     this.#rows = new Rows(options.db, options.projection, options.cacheChars);
     this.#parked = new ParkedKeys(options.db, options.projection);
-  }
-
-  /**
-   * Resolves when the events are in: undefined, or why those from one on are not.
-   * @throws WriteConflict, and whatever the database throws; nothing can be said of the batch then
-   */
-  submit(batch: EventBatch): Promise<Stop | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ batch, resolve, reject });
-      if (!this.#running) void this.#pump();
+    this.#queue = new BatchQueue({
+      maxEvents: options.maxEvents,
+      write: (batches) => this.#together(batches),
     });
   }
 
-  /** Forgets all rows and parked keys; to be called before a checkpoint is read, after which another may have written. */
+  submit(batch: EventBatch): Promise<Stop | undefined> {
+    return this.#queue.submit(batch);
+  }
+
+  /** Forgets all rows and parked keys. */
   forget(): void {
     this.#rows.clear();
     this.#parked.forget();
   }
 
-  async #pump(): Promise<void> {
-    this.#running = true;
-    while (this.#queue.length > 0) {
-      const taken = this.#take();
-      try {
-        const stops = await this.#write(taken.map(({ batch }) => batch));
-        for (const [index, { resolve }] of taken.entries()) resolve(stops[index]);
-      } catch (error) {
-        this.forget();
-        if (error instanceof WriteConflict && error.kind === 'row') {
-          for (const { batch } of taken) this.#careful.set(shardId(batch), lastSeq(batch));
-        }
-        for (const { reject } of taken) reject(error);
+  async #together(batches: readonly EventBatch[]): Promise<(Stop | undefined)[]> {
+    try {
+      return await this.#write(batches);
+    } catch (error) {
+      this.forget();
+      if (error instanceof WriteConflict && error.kind === 'row') {
+        for (const batch of batches) this.#careful.set(shardId(batch), lastSeq(batch));
       }
+      throw error;
     }
-    this.#running = false;
-  }
-
-  /** The first batch and those that may go with it: of the same fence, as long as it does not get too large. */
-  #take(): Waiting[] {
-    const taken: Waiting[] = [];
-    const left: Waiting[] = [];
-    let events = 0;
-    const fence = this.#queue[0]?.batch.fence;
-    for (const waiting of this.#queue) {
-      const count = waiting.batch.entries.length;
-      const fits =
-        waiting.batch.fence === fence && (taken.length === 0 || events + count <= this.#options.maxEvents);
-      if (fits) events += count;
-      (fits ? taken : left).push(waiting);
-    }
-    this.#queue = left;
-    return taken;
   }
 
   /** Writes, by halves where it is too large, or where Postgres refuses what one event made, to find that event. */

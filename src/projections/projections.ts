@@ -34,7 +34,7 @@ export class Projections implements Service {
   constructor(options: ProjectionsOptions) {
     const { app, tuning, ...shared } = options;
     this.#projectors = new Map(
-      app.views.map((projection) => [
+      app.projections.map((projection) => [
         projection.name,
         new Projector({ ...shared, ...tuning, projection, shards: app.shards }),
       ]),

@@ -4,7 +4,7 @@
  */
 import type { Feed, Membership, ShardReader } from '../broker/ports.js';
 import type { StoredEvent } from '../domain/events.js';
-import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { messageOf } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
@@ -14,9 +14,10 @@ import type { Recent } from '../platform/recent.js';
 import { progressLog, type Announcer } from '../platform/wakeups.js';
 import { Beginnings } from './beginnings.js';
 import type { Stop } from './decode.js';
-import { Lane } from './lane.js';
+import { Lane, type BatchWriter, type LaneOptions } from './lane.js';
 import { changeLogOf } from './names.js';
 import { faultMessage } from './parked/record.js';
+import { TablesLane } from './tables/lane.js';
 import type { ChangeEntry } from './types.js';
 import { keepRecent, WriteConflict, type ConflictKind, type Fence } from './write.js';
 
@@ -31,7 +32,7 @@ export interface ProjectorObserver {
 }
 
 export interface ProjectorOptions {
-  readonly projection: AnyProjection;
+  readonly projection: AnyReadModel;
   /** The projector role's pool. */
   readonly db: Database;
   readonly feed: Feed<StoredEvent>;
@@ -65,7 +66,7 @@ export class Projector implements Service {
   readonly #options: ProjectorOptions;
   readonly #life: Service;
   readonly #logger: Logger;
-  readonly #lanes: readonly Lane[];
+  readonly #lanes: readonly BatchWriter[];
   readonly #beginnings: Beginnings;
   readonly #memberships = new Set<Membership>();
   /** Shards given up because of an event that is newer than the code → reason, and when to try again. */
@@ -105,30 +106,30 @@ export class Projector implements Service {
     return newer ? { state: 'needs_newer_code', reason: newer.reason } : { state: 'working' };
   }
 
-  #lane(cacheChars: number): Lane {
-    const { projection, db, shards, announcer, recent, observer } = this.#options;
-    return new Lane({
-      db,
-      projection,
-      shards,
-      maxEvents: EVENTS_A_TRANSACTION,
-      cacheChars,
-      wrote: ({ progress, heads, entries, events, changes, parks }) => {
-        if (recent) keepRecent(recent, entries);
-        for (const { shard, seq } of heads) announcer.announce(changeLogOf(projection), shard, seq);
-        for (const { source, shard, til } of progress) {
-          announcer.announce(progressLog(projection.name, projection.version, source), shard, til);
-        }
-        observer?.wrote({ projection: projection.name, events, changes });
-        if (parks.length > 0) observer?.parked?.({ projection: projection.name, keys: parks.length });
-        for (const { key, event, error } of parks) {
-          this.#logger.error(
-            { key, event: placeOf(event), reason: faultMessage(error) },
-            'a key is parked; see `tidemark parked`',
-          );
-        }
-      },
-    });
+  #lane(cacheChars: number): BatchWriter {
+    const { projection, db, shards } = this.#options;
+    const wrote = this.#wrote();
+    if (projection.kind === 'tables') return new TablesLane({ db, projection, wrote });
+    return new Lane({ db, projection, shards, maxEvents: EVENTS_A_TRANSACTION, cacheChars, wrote });
+  }
+
+  #wrote(): LaneOptions['wrote'] {
+    const { projection, announcer, recent, observer } = this.#options;
+    return ({ progress, heads, entries, events, changes, parks }) => {
+      if (recent) keepRecent(recent, entries);
+      for (const { shard, seq } of heads) announcer.announce(changeLogOf(projection), shard, seq);
+      for (const { source, shard, til } of progress) {
+        announcer.announce(progressLog(projection.name, projection.version, source), shard, til);
+      }
+      observer?.wrote({ projection: projection.name, events, changes });
+      if (parks.length > 0) observer?.parked?.({ projection: projection.name, keys: parks.length });
+      for (const { key, event, error } of parks) {
+        this.#logger.error(
+          { key, event: placeOf(event), reason: faultMessage(error) },
+          'a key is parked; see `tidemark parked`',
+        );
+      }
+    };
   }
 
   /** One stream, one row: every process takes a share of the shards. */
@@ -160,7 +161,8 @@ export class Projector implements Service {
   }
 
   async #join(source: string, mode: 'shared' | 'every', lease: Lease | undefined): Promise<Membership> {
-    const { projection, feed, shards, maxBatch = 1_000 } = this.#options;
+    const { projection, feed, shards, maxBatch: most = 1_000 } = this.#options;
+    const maxBatch = projection.kind === 'tables' ? Math.min(most, projection.batch) : most;
     const group = `projector/${changeLogOf(projection)}`;
     const open = (shard: number): Promise<ShardReader<StoredEvent> | undefined> =>
       this.#open(source, shard, lease);
