@@ -3,6 +3,7 @@
  * builder loads it (rebuild/); else it follows from the first event on.
  */
 import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database, Queryable } from '../platform/postgres/database.js';
 import { newEpoch, readHeads } from '../platform/postgres/logs.js';
@@ -12,14 +13,14 @@ import { changeLogOf, changeTable, readModelTable } from './names.js';
 import { isLoadable } from './rebuild/loadable.js';
 import { move } from './states.js';
 
-type Scoped = Queryable & Pick<Database, 'table' | 'schema'>;
+export type Scoped = Queryable & Pick<Database, 'table' | 'schema'>;
 
-async function relkind(tx: Scoped, name: string): Promise<string | undefined> {
+export async function relkind(tx: Scoped, name: string): Promise<string | undefined> {
   const [row] = await tx.query<[string]>(ddl.SELECT_RELKIND, [tx.table(name)]);
   return row?.[0];
 }
 
-async function manyEvents(tx: Scoped, projection: AnyProjection, limit: number): Promise<boolean> {
+export async function manyEvents(tx: Scoped, projection: AnyReadModel, limit: number): Promise<boolean> {
   const events = projection.sources.map(({ aggregate }) => aggregate.name);
   const heads = await readHeads(tx, { events, changes: [] });
   return heads.reduce((sum, { head }) => sum + head, 0) > limit;

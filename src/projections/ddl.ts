@@ -2,20 +2,31 @@
 import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from './columns.js';
-import { changeLogOf, changeTable, indexName, readModelTable, slotTable } from './names.js';
+import {
+  changeLogOf,
+  changeTable,
+  indexName,
+  readModelTable,
+  slotTable,
+  type ReadableTable,
+  type Versioned,
+} from './names.js';
 
 /** One start at a time makes tables. Locks: advisory, until commit. $1 schema. */
 export const LOCK_READ_MODELS = `SELECT pg_advisory_xact_lock(hashtext('tidemark:read-models'), hashtext($1))`;
 
 type Tables = Pick<Database, 'table'>;
 
-/** The table, without its key. A field that is always there is NOT NULL. */
+/** Columns of a table. A field that is always there is NOT NULL. */
+export const columnDefinitions = (described: Pick<AnyProjection, 'fields'>): string =>
+  readModelColumns(described)
+    .map(({ name, type, field }) => `${name} ${type}${field.nullable || field.optional ? '' : ' NOT NULL'}`)
+    .join(', ');
+
+/** The table, without its key. */
 export function createTable(db: Tables, projection: AnyProjection): string {
-  const columns = readModelColumns(projection).map(
-    ({ name, type, field }) => `${name} ${type}${field.nullable || field.optional ? '' : ' NOT NULL'}`,
-  );
   return `CREATE TABLE ${db.table(readModelTable(projection))}
-    (${columns.join(', ')}, _rev bigint NOT NULL CHECK (_rev > 0)) WITH (fillfactor = 90)`;
+    (${columnDefinitions(projection)}, _rev bigint NOT NULL CHECK (_rev > 0)) WITH (fillfactor = 90)`;
 }
 
 const keyName = (projection: AnyProjection): string => quoteIdent(`_pk_${readModelTable(projection)}`);
@@ -60,7 +71,7 @@ export function indexesOf(projection: AnyProjection): readonly (readonly string[
  */
 export const createIndex = (
   db: Tables,
-  projection: AnyProjection,
+  projection: Versioned,
   columns: readonly string[],
   how: '' | 'CONCURRENTLY' = '',
 ): string =>
@@ -88,7 +99,11 @@ export const selectLoaded = (db: Tables): string =>
 
 /** The view for people with SQL tools: the fields, without Tidemark's own columns. */
 export const createView = (db: Tables, projection: AnyProjection): string =>
-  `CREATE VIEW ${db.table(projection.name)} AS SELECT ${columnList(projection)} FROM ${db.table(readModelTable(projection))}`;
+  createViewOf(db, { name: projection.name, table: readModelTable(projection), fields: projection.fields });
+
+/** The view of one table, without Tidemark's own columns. */
+export const createViewOf = (db: Tables, { name, table, fields }: ReadableTable): string =>
+  `CREATE VIEW ${db.table(name)} AS SELECT ${columnList({ fields })} FROM ${db.table(table)}`;
 
 /** What stands under a name: its relkind, or no row. $1 quoted, qualified name. */
 export const SELECT_RELKIND = `SELECT relkind::text FROM pg_class WHERE oid = to_regclass($1)`;

@@ -7,7 +7,7 @@ import type { Field } from '../domain/fields.js';
 import type { AnyReadModel } from '../domain/tables.js';
 import { changeLogName } from '../protocol/positions.js';
 
-type Versioned = Pick<AnyReadModel, 'name' | 'version'>;
+export type Versioned = Pick<AnyReadModel, 'name' | 'version'>;
 
 /** Postgres cuts longer names off, silently. */
 const MAX_NAME = 63;
@@ -15,10 +15,16 @@ const MAX_NAME = 63;
 /** The read-model table, unquoted: `order_summary__v1`. */
 export const readModelTable = ({ name, version }: Versioned): string => `${name}__v${version}`;
 
-/** The tables of a projection as queries name them, and what they are in Postgres, unquoted. */
-export function readableTables(
-  projection: AnyReadModel,
-): readonly { readonly name: string; readonly table: string; readonly fields: readonly Field[] }[] {
+export interface ReadableTable {
+  /** As queries name it, and its view for people. */
+  readonly name: string;
+  /** In Postgres, unquoted. */
+  readonly table: string;
+  readonly fields: readonly Field[];
+}
+
+/** The tables of a projection that may be read: its rows, or those that its handler writes. */
+export function readableTables(projection: AnyReadModel): readonly ReadableTable[] {
   const { name, version } = projection;
   const tables = projection.kind === 'tables' ? projection.tables : [{ name, fields: projection.fields }];
   return tables.map((one) => ({
@@ -30,6 +36,9 @@ export function readableTables(
 
 /** The change log of a projection: `order_summary.v1`. */
 export const changeLogOf = ({ name, version }: Versioned): string => changeLogName(name, version);
+
+/** The lease of the one writer of a projection over many streams, and its group at the feed. */
+export const writerScope = (projection: Versioned): string => `projector/${changeLogOf(projection)}`;
 
 /** The partition of `changes` that holds a change log, from the log's name; undefined when it is no such name. */
 export function changeTable(log: string): string | undefined {

@@ -1,6 +1,7 @@
 /** Makes what the projections of an application have in Postgres, and stops a start whose definitions do not fit it. */
 import type { AnyApp } from '../domain/app.js';
 import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database, Queryable } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
@@ -11,6 +12,7 @@ import { definitionOf, differences, fingerprintOf } from './definition.js';
 import { ensureIndexes } from './indexes.js';
 import { applyFunction, changeLogOf, formerApplyFunction } from './names.js';
 import type { ProjectionState } from './states.js';
+import { createTables } from './tables/creation.js';
 
 /** It waits for another start that makes tables. */
 const UNBOUNDED = { unbounded: true };
@@ -36,22 +38,24 @@ export async function ensureReadModel(db: Database, app: AnyApp, options: Ensure
   await db.transaction(async (tx) => {
     await tx.query(ddl.LOCK_READ_MODELS, [db.schema]);
     const scoped = { query: tx.query, table: (name: string) => db.table(name), schema: db.schema };
-    for (const projection of app.views) {
+    for (const projection of app.projections) {
       const known = await isKnown(db, tx, projection);
-      await ensureLog(scoped, changeLogOf(projection), app.shards);
-      if (!known) await createVersion(scoped, projection, rebuildFrom);
+      const byKey = projection.kind === 'projection';
+      if (byKey) await ensureLog(scoped, changeLogOf(projection), app.shards);
+      if (!known && byKey) await createVersion(scoped, projection, rebuildFrom);
+      if (!known && !byKey) await createTables(scoped, projection, rebuildFrom);
       for (const { aggregate } of projection.sources) {
         const { name, version } = projection;
         await tx.query(ddl.insertCheckpoints(db), [name, version, aggregate.name, app.shards]);
       }
-      await ensureFunction(db, tx, projection);
+      if (byKey) await ensureFunction(db, tx, projection);
     }
   }, UNBOUNDED);
-  await ensureIndexes(db, app.views);
+  await ensureIndexes(db, app.projections);
 }
 
 /** Whether the version's table is there, for this very definition. One that was retired may come back as another. */
-async function isKnown(db: Database, tx: Queryable, projection: AnyProjection): Promise<boolean> {
+async function isKnown(db: Database, tx: Queryable, projection: AnyReadModel): Promise<boolean> {
   const { name, version } = projection;
   const definition = definitionOf(projection);
   const [stored] = await tx.query<[string, string, ProjectionState]>(ddl.selectProjection(db), [
