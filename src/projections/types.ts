@@ -91,6 +91,18 @@ export interface BuildProgress {
   readonly perSecond: number;
 }
 
+/** Asked by whoever reads a view: whether this process may show its rows. `ProjectionRegistry` knows it. */
+export interface ServingGate {
+  /** Why the view cannot be read now, as a person reads it; undefined where it can. */
+  refusal(projection: string): string | undefined;
+  /**
+   * To be called with the epoch that was read together with rows: they count only where it is the one whose rows may be
+   * read. Where it is not, that is looked up once more.
+   * @throws TidemarkError `projection_building`; as `Database.query`
+   */
+  confirm(projection: string, epoch: string): Promise<void>;
+}
+
 /** What workers and readers ask before they go on; `ProjectionRegistry` looks it up, tests may set it. */
 export interface Directives {
   /** Undefined until the first look. */

@@ -107,6 +107,7 @@ export const SOCKET_ERRORS = {
   too_many_rows: { message: 'The snapshot would have more rows than the limit.', closes: null },
   too_many_subscriptions: { message: 'The socket has as many subscriptions as it may.', closes: null },
   auth_off: { message: 'Rights are off; everyone is `anonymous`.', closes: null },
+  projection_building: { message: 'The view is being built; subscribe again later.', closes: null },
   unavailable: { message: 'The view cannot be read now; subscribe again.', closes: null },
 } as const satisfies Record<string, { readonly message: string; readonly closes: number | null }>;
 export type SocketErrorCode = keyof typeof SOCKET_ERRORS;

@@ -7,14 +7,18 @@ import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js
 import type { Database } from '../platform/postgres/database.js';
 import { isTimeout, isUnavailable } from '../platform/postgres/sqlstate.js';
 import { readableTables } from '../projections/names.js';
+import type { ServingGate } from '../projections/types.js';
 import type { Parameters } from './parameters.js';
 import { inputReader } from './query-input.js';
-import { withReadDatabase } from './read-database.js';
+import { withReadDatabase, type Admission } from './read-database.js';
 import { ReadTables } from './read-tables.js';
+import { lockAndSelectEpochs } from './statements.js';
 
 export interface NamedQueriesOptions {
   readonly app: AnyApp;
   readonly db: Database;
+  /** What was read counts only if it lets it through. */
+  readonly gate?: ServingGate;
   /** Results are checked against the output schema too: on in tests, off where speed counts. */
   readonly checkOutput?: boolean;
   /** Milliseconds for one query; 10,000 by default. */
@@ -28,7 +32,7 @@ export interface PreparedQuery {
   readonly reads: readonly AnyReadModel[];
   /**
    * @returns the result as JSON text
-   * @throws TidemarkError `query_timeout`, `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
+   * @throws TidemarkError `query_timeout`, `projection_building`, `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
    */
   run(): Promise<string>;
 }
@@ -36,6 +40,7 @@ export interface PreparedQuery {
 interface Known {
   readonly query: AnyQuery;
   readonly tables: ReadTables;
+  readonly admission: Admission | undefined;
   readonly read: (parameters: Parameters) => Record<string, unknown>;
 }
 
@@ -69,11 +74,36 @@ function notJson(value: unknown, path = ''): string | undefined {
 const shown = (faults: readonly InputFault[]): string =>
   faults.map(({ path, message }) => `${path || '(all of it)'}: ${message}`).join('; ');
 
-function known({ db, maxRows = 50_000 }: NamedQueriesOptions, query: AnyQuery): Known {
+/** Nothing is shown of a table that is being built, also where that began a moment ago. */
+function admissionTo(
+  { db, gate }: NamedQueriesOptions,
+  reads: AnyQuery['reads'],
+  tables: readonly { readonly table: string }[],
+): Admission | undefined {
+  if (!gate) return undefined;
+  return {
+    text: lockAndSelectEpochs(
+      db,
+      reads,
+      tables.map(({ table }) => table),
+    ),
+    admit: async (rows) => {
+      for (const [name, epoch] of rows) await gate.confirm(String(name), String(epoch));
+    },
+  };
+}
+
+function known(options: NamedQueriesOptions, query: AnyQuery): Known {
+  const { db, maxRows = 50_000 } = options;
   const tables = query.reads.flatMap((projection) =>
     readableTables(projection).map(({ name, table, fields }) => ({ name, fields, table: db.table(table) })),
   );
-  return { query, tables: new ReadTables(query.name, tables, maxRows), read: inputReader(query) };
+  return {
+    query,
+    tables: new ReadTables(query.name, tables, maxRows),
+    admission: admissionTo(options, query.reads, tables),
+    read: inputReader(query),
+  };
 }
 
 export class NamedQueries {
@@ -90,7 +120,8 @@ export class NamedQueries {
    * @throws TidemarkError `unknown_query` (with the list of those there are), `invalid_parameter`, `invalid_payload`
    */
   prepare(name: string, input: QueryInput): PreparedQuery {
-    const { query, tables, read } = this.#find(name);
+    const known = this.#find(name);
+    const { query, read } = known;
     const given = input.from === 'body' ? input.body : read(input.parameters);
     const parsed = parseInput(query.input, given);
     if (!parsed.ok) {
@@ -99,7 +130,7 @@ export class NamedQueries {
     }
     return {
       reads: query.reads,
-      run: async () => this.#toJson(query, await this.#handle(query, tables, parsed.value)),
+      run: async () => this.#toJson(query, await this.#handle(known, parsed.value)),
     };
   }
 
@@ -114,12 +145,14 @@ export class NamedQueries {
     );
   }
 
-  async #handle(query: AnyQuery, tables: ReadTables, input: unknown): Promise<unknown> {
-    const timeoutMs = this.#options.timeoutMs ?? 10_000;
+  async #handle({ query, tables, admission }: Known, input: unknown): Promise<unknown> {
+    const { db: database, timeoutMs = 10_000 } = this.#options;
     try {
-      return await withReadDatabase(this.#options.db, tables, timeoutMs, (db) => query.handle({ db, input }));
+      const work = (db: unknown) => query.handle({ db, input });
+      return await withReadDatabase(database, tables, timeoutMs, work, admission);
     } catch (error) {
-      if (isTidemarkError(error, 'query_timeout')) throw error;
+      if (isTidemarkError(error, 'query_timeout') || isTidemarkError(error, 'projection_building'))
+        throw error;
       if (isTimeout(error)) {
         throw new TidemarkError('query_timeout', `the query took more than ${timeoutMs} ms`, {
           retryAfter: 1,

@@ -40,6 +40,8 @@ const WAIT_PROBLEMS: readonly ProblemCode[] = [
   'position_expired',
   'projection_behind',
   'projection_halted',
+  'projection_building',
+  'projection_paused',
   'needs_newer_code',
   'overloaded',
 ];

@@ -3,26 +3,36 @@
  * begins with the first statement and can write nothing.
  */
 import type { KyselyPlugin } from 'kysely';
-import type { PoolClient } from 'pg';
+import type { PoolClient, QueryArrayResult } from 'pg';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import { OneConnection } from '../platform/postgres/kysely/connection.js';
 import { beginRead, END_READ } from './statements.js';
+
+/** What is asked as the transaction begins, before the handler gets anything. */
+export interface Admission {
+  /** Sent with the begin; its last statement selects. */
+  readonly text: string;
+  /** @throws what the handler's first statement is to fail with */
+  admit(rows: readonly (readonly unknown[])[]): Promise<void>;
+}
 
 /** One handler's transaction. */
 class ReadTransaction {
   readonly connection: OneConnection;
   readonly #db: Database;
   readonly #timeoutMs: number;
+  readonly #admission: Admission | undefined;
   #client: Promise<PoolClient> | undefined;
   #broken: Error | undefined;
   readonly #onError = (error: Error): void => {
     this.#broken = error;
   };
 
-  constructor(db: Database, timeoutMs: number) {
+  constructor(db: Database, timeoutMs: number, admission: Admission | undefined) {
     this.#db = db;
     this.#timeoutMs = timeoutMs;
+    this.#admission = admission;
     const client = (): Promise<PoolClient> => (this.#client ??= this.#begin());
     this.connection = new OneConnection({ pool: db.pool, client, owner: 'the query' });
   }
@@ -32,13 +42,25 @@ class ReadTransaction {
     // A connection that breaks between two statements would end the process without a listener.
     client.on('error', this.#onError);
     try {
-      await client.query(beginRead(this.#timeoutMs));
+      await this.#open(client);
       return client;
     } catch (error) {
       client.removeListener('error', this.#onError);
       client.release(error instanceof Error ? error : true);
       throw error;
     }
+  }
+
+  async #open(client: PoolClient): Promise<void> {
+    const begin = beginRead(this.#timeoutMs);
+    const admission = this.#admission;
+    if (!admission) {
+      await client.query(begin);
+      return;
+    }
+    const answer: unknown = await client.query({ text: `${begin}; ${admission.text}`, rowMode: 'array' });
+    // Several statements at once give a result each, which the types of pg leave out.
+    await admission.admit((answer as QueryArrayResult[]).at(-1)?.rows ?? []);
   }
 
   /**
@@ -64,15 +86,16 @@ class ReadTransaction {
 /**
  * Runs `work` with a read-only kysely, and ends its transaction whatever happens.
  * @param timeoutMs for each statement, and for all of it together
- * @throws TidemarkError `query_timeout`; errors of Postgres and of `work` as they come
+ * @throws TidemarkError `query_timeout`; what `admission` throws; errors of Postgres and of `work` as they come
  */
 export async function withReadDatabase<T>(
   db: Database,
   plugin: KyselyPlugin,
   timeoutMs: number,
   work: (reader: unknown) => Promise<T>,
+  admission?: Admission,
 ): Promise<T> {
-  const transaction = new ReadTransaction(db, timeoutMs);
+  const transaction = new ReadTransaction(db, timeoutMs, admission);
   const kysely = transaction.connection.kysely(plugin);
   let timer: NodeJS.Timeout | undefined;
   let late = false;

@@ -3,6 +3,7 @@
  * from nothing, and a plan made on an empty table would be kept.
  */
 import type { AnyProjection } from '../domain/projection.js';
+import type { AnyReadModel } from '../domain/tables.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from '../projections/columns.js';
 import { changeLogOf, changeTable, readModelTable } from '../projections/names.js';
@@ -126,6 +127,23 @@ export const selectProgress = (db: Tables): string =>
 /** Begins a named query: all its statements see one snapshot and can write nothing. One round trip for both. */
 export const beginRead = (timeoutMs: number): string =>
   `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`;
+
+/**
+ * The epochs of what a named query reads; sent with `beginRead`. The tables are locked as a reader does before the snapshot
+ * is taken: who empties one for a rebuild has done so before, with a new epoch to see, or comes after the query.
+ * Locks: ACCESS SHARE on the tables, until the transaction's end. Columns: projection, epoch.
+ * @param tables quoted and qualified
+ */
+export function lockAndSelectEpochs(
+  db: Tables,
+  reads: readonly Pick<AnyReadModel, 'name' | 'version'>[],
+  tables: readonly string[],
+): string {
+  const versions = reads.map(({ name, version }) => `('${name}', ${version})`).join(', ');
+  return `LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE;
+    SELECT p.name, coalesce((SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = p.name || '.v' || p.version), p.epoch)
+    FROM ${db.table('projections')} p WHERE (p.name, p.version) IN (${versions})`;
+}
 
 /** Ends it. Nothing was written, so that ROLLBACK and COMMIT are the same, and ROLLBACK also ends one that failed. */
 export const END_READ = 'ROLLBACK';

@@ -7,6 +7,7 @@ import { shardOf } from '../platform/murmur2.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Signer } from '../platform/signing.js';
 import { rowJsonFromColumns } from '../projections/columns.js';
+import type { ServingGate } from '../projections/types.js';
 import type { CursorBinding, PagePayload, ShardSeq } from '../protocol/positions.js';
 import { bindingOf, type ListRequest } from './list-request.js';
 import { fault } from './parameters.js';
@@ -18,6 +19,8 @@ export interface ViewsOptions {
   /** Of the default kind: json columns come as text. */
   readonly db: Database;
   readonly signer: Signer;
+  /** What was read counts only if it lets it through. */
+  readonly gate?: ServingGate;
 }
 
 export interface RowRead {
@@ -66,7 +69,7 @@ export class Views {
 
   /**
    * @param key one that `checkKey` lets through
-   * @throws TidemarkError `not_ready`
+   * @throws TidemarkError `not_ready`, `projection_building`
    */
   async row(projection: AnyProjection, key: string): Promise<RowRead> {
     const { db, app, signer } = this.#options;
@@ -75,6 +78,7 @@ export class Views {
     const [found] = await db.query<[string, number, number | null, ...RowColumns]>(text, values);
     if (!found) throw notReady(projection);
     const [epoch, head, rev, ...columns] = found;
+    await this.#options.gate?.confirm(projection.name, epoch);
     const bind = { view: projection.name, key };
     return {
       row:
@@ -87,7 +91,7 @@ export class Views {
 
   /**
    * @param request as `parseListRequest` gives it for this projection
-   * @throws TidemarkError `invalid_cursor`, `position_expired`, `invalid_parameter`, `not_ready`
+   * @throws TidemarkError `invalid_cursor`, `position_expired`, `invalid_parameter`, `not_ready`, `projection_building`
    */
   async list(projection: AnyProjection, request: ListRequest): Promise<ListRead> {
     const { db, signer } = this.#options;
@@ -101,6 +105,7 @@ export class Views {
     const found = await db.query<[string | null, string | null, number | null, ...RowColumns]>(text, values);
     const [epoch, heads, count] = found[0] ?? [];
     if (typeof epoch !== 'string') throw notReady(projection);
+    await this.#options.gate?.confirm(projection.name, epoch);
     if (page && page.epoch !== epoch) throw positionExpired('page: the view was rebuilt since');
     const pos = page ? page.pos : headsIn(heads);
     const rows = count ? found.map(([, , , ...columns]) => columns) : [];

@@ -5,10 +5,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Feed, Membership, ShardReader } from '../broker/ports.js';
 import type { AnyProjection } from '../domain/projection.js';
-import { TidemarkError } from '../platform/errors.js';
+import { isTidemarkError, TidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { LogHead } from '../platform/postgres/logs.js';
-import type { ChangeEntry } from '../projections/types.js';
+import type { ChangeEntry, ServingGate } from '../projections/types.js';
 import type { ResetReason } from '../protocol/frames.js';
 import { changeLogName, type ShardSeq } from '../protocol/positions.js';
 import { Backfill } from './backfill.js';
@@ -30,6 +30,8 @@ export interface FollowedLogDeps {
   readonly shards: number;
   readonly source: ChangeSource;
   readonly feed: Feed<ChangeEntry>;
+  /** Which views may be read; all of them without it. */
+  readonly gate?: ServingGate | undefined;
   /** Consumer group of this gateway; no other process uses it. */
   readonly group: string;
   readonly settings: GatewaySettings;
@@ -294,10 +296,10 @@ export class FollowedLog {
   }
 
   async #reloadOnce(reason: ResetReason): Promise<void> {
-    const { logger, source } = this.#deps;
+    const { logger } = this.#deps;
     await this.#untilStopped(async () => {
       await this.#membership?.stop();
-      const heads = await source.heads([this.log]);
+      const heads = await this.#readableHeads();
       if (this.#stopped.signal.aborted) return;
       this.#begin(heads);
       this.#generation++;
@@ -306,6 +308,23 @@ export class FollowedLog {
       for (const channel of this.channels) channel.restart(this.#position);
     });
     await this.#untilStopped(() => this.#join());
+  }
+
+  /** Heads of the log, once the view may be read: while it is built anew, subscribers keep what they have. */
+  async #readableHeads(): Promise<readonly LogHead[]> {
+    const { gate, source } = this.#deps;
+    const { signal } = this.#stopped;
+    for (;;) {
+      const heads = await source.heads([this.log]);
+      const epoch = heads.find(({ log }) => log === this.log)?.epoch ?? '';
+      try {
+        if (!signal.aborted) await gate?.confirm(this.projection.name, epoch);
+        return heads;
+      } catch (error) {
+        if (!isTidemarkError(error, 'projection_building')) throw error;
+        await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
   }
 
   async #untilStopped(work: () => Promise<void>): Promise<void> {

@@ -8,7 +8,7 @@ import type { Logger } from '../platform/logger.js';
 import { hostPolicy, originPolicy } from '../platform/origins.js';
 import type { LogHead } from '../platform/postgres/logs.js';
 import type { Signer } from '../platform/signing.js';
-import type { ChangeEntry } from '../projections/types.js';
+import type { ChangeEntry, ServingGate } from '../projections/types.js';
 import { dropLimit, Hub, SWEEP_TURNS } from './hub.js';
 import { gatewaySettings, type GatewaySettings, type GatewaySettingsInput } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
@@ -20,6 +20,8 @@ export interface GatewayOptions {
   readonly engine: SocketEngine;
   readonly source: ChangeSource;
   readonly feed: Feed<ChangeEntry>;
+  /** Which views may be read; all of them without it. */
+  readonly gate?: ServingGate;
   readonly signer: Signer;
   readonly logger: Logger;
   readonly observer?: GatewayObserver;
@@ -105,6 +107,7 @@ class RunningGateway {
       app: options.app,
       source: options.source,
       feed: options.feed,
+      gate: options.gate,
       signer: options.signer,
       settings,
       observer: options.observer ?? {},

@@ -4,7 +4,7 @@ import type { AnyApp } from '../domain/app.js';
 import type { Logger } from '../platform/logger.js';
 import type { LogHead } from '../platform/postgres/logs.js';
 import type { Signer } from '../platform/signing.js';
-import type { ChangeEntry } from '../projections/types.js';
+import type { ChangeEntry, ServingGate } from '../projections/types.js';
 import { encodeFrame } from './encoding.js';
 import { FollowedLog } from './followed-log.js';
 import type { Joiner } from './joiner.js';
@@ -19,6 +19,7 @@ export interface HubDeps {
   readonly app: AnyApp;
   readonly source: ChangeSource;
   readonly feed: Feed<ChangeEntry>;
+  readonly gate?: ServingGate | undefined;
   readonly signer: Signer;
   readonly settings: GatewaySettings;
   readonly observer: GatewayObserver;

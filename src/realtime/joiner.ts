@@ -7,6 +7,7 @@
  *
  * Frames of one subscription: snap* → (chg with id)* → live → chg with ch.
  */
+import { isTidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { ResetReason, SocketErrorCode } from '../protocol/frames.js';
 import type { From } from './bindings.js';
@@ -329,6 +330,8 @@ export class Joiner implements Waiter {
   }
 
   #broke(error: unknown): void {
+    // It began to be built anew: nothing is wrong with us.
+    if (isTidemarkError(error, 'projection_building')) return this.fail('projection_building', error.message);
     this.#deps.logger.warn({ err: error, log: this.log.log }, 'a subscription could not be brought up');
     this.fail('unavailable');
   }

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AnyApp } from '../domain/app.js';
 import type { Signer } from '../platform/signing.js';
+import type { ServingGate } from '../projections/types.js';
 import {
   CLOSE_CODES,
   type CloseReason,
@@ -21,6 +22,8 @@ import type { Socket } from './sockets/port.js';
 export interface SessionDeps extends JoinerDeps {
   readonly app: AnyApp;
   readonly signer: Signer;
+  /** Which views may be read. */
+  readonly gate?: ServingGate | undefined;
   /** Projection name → its change log. */
   readonly logs: ReadonlyMap<string, FollowedLog>;
 }
@@ -195,6 +198,8 @@ export class Session implements JoinerHost {
     const bound = bindSubscription(this.#deps.app, this.#deps.signer, frame);
     if ('fault' in bound) return this.#error(id, bound.fault.code, bound.fault.message);
     const { projection, filter, from } = bound.wanted;
+    const building = this.#deps.gate?.refusal(projection.name);
+    if (building !== undefined) return this.#error(id, 'projection_building', building);
     const log = this.#deps.logs.get(projection.name);
     if (!log) return this.#error(id, 'unavailable');
     const channel = log.channels.acquire(filter, log.position);

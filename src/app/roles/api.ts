@@ -56,8 +56,13 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
   const { app, config, databases, wakeups, logger, signer, registry } = context;
   const { store, bus } = writeSide(context);
   const db = databases.open('api-read', config.poolSize);
-  const views = new Views({ app, db, signer });
-  const queries = new NamedQueries({ app, db, checkOutput: options.checkQueryOutput ?? false });
+  const views = new Views({ app, db, signer, gate: registry });
+  const queries = new NamedQueries({
+    app,
+    db,
+    gate: registry,
+    checkOutput: options.checkQueryOutput ?? false,
+  });
   const { stateOf = () => undefined } = options;
   const { projections } = app;
   const waiters = new WaiterHub({ projections, db, wakeups, logger, stateOf, directives: registry });
@@ -85,8 +90,8 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
     routes(server) {
       registerCommandRoutes(server, { app, bus });
       registerStreamRoutes(server, { app, store });
-      registerViewRoutes(server, { views, signer, waiters });
-      registerQueryRoutes(server, { queries, signer, waiters });
+      registerViewRoutes(server, { views, signer, waiters, gate: registry });
+      registerQueryRoutes(server, { queries, signer, waiters, gate: registry });
       // Reads that wait would hold up the drain for as long as they wait.
       server.addHook('preClose', (done) => {
         waiters.stop();

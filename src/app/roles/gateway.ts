@@ -5,7 +5,7 @@ import { readHeads } from '../../platform/postgres/logs.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { readChanges } from '../../projections/change-log.js';
 import { readSnapshot } from '../../projections/snapshot.js';
-import type { ChangeEntry } from '../../projections/types.js';
+import type { ChangeEntry, ServingGate } from '../../projections/types.js';
 import { createGateway, type Gateway } from '../../realtime/gateway.js';
 import type { ChangeSource } from '../../realtime/ports.js';
 import type { Context, RoleLayer } from '../context.js';
@@ -17,20 +17,37 @@ export interface GatewayRole extends RoleLayer {
   readonly gateway: Gateway;
 }
 
-const changeSource = (db: Database): ChangeSource => ({
+const changeSource = (db: Database, gate: ServingGate): ChangeSource => ({
   heads: (logs) => readHeads(db, { events: [], changes: logs }),
   readChanges: (log, shard, after, limit) => readChanges(db, log, shard, after, limit),
-  readSnapshot: (projection, filter, maxRows) => readSnapshot(db, projection, filter, maxRows),
+  async readSnapshot(projection, filter, maxRows) {
+    const snapshot = await readSnapshot(db, projection, filter, maxRows);
+    // Rows of a table that began to be built since it was asked for are nobody's to see.
+    await gate.confirm(projection.name, snapshot.epoch);
+    return snapshot;
+  },
 });
 
 /** How much of the time to stop may go into saying goodbye in batches. */
 const DRAIN_SHARE = 0.25;
 
 export function createGatewayRole(context: Context): GatewayRole {
-  const { app, config, databases, wakeups, leases, probe, recent, logger, signer, metrics, feedObserver } =
-    context;
+  const {
+    app,
+    config,
+    databases,
+    wakeups,
+    leases,
+    probe,
+    recent,
+    logger,
+    signer,
+    metrics,
+    feedObserver,
+    registry,
+  } = context;
   const db = databases.open('gateway', config.poolSize);
-  const source = changeSource(db);
+  const source = changeSource(db, registry);
   const gateway = createGateway({
     app,
     engine: chooseSocketEngine(config.socketEngine, logger),
@@ -45,6 +62,7 @@ export function createGatewayRole(context: Context): GatewayRole {
       logger,
       observer: feedObserver,
     }),
+    gate: registry,
     signer,
     logger,
     observer: gatewayMetrics(metrics),

@@ -9,7 +9,7 @@ import { service, type Service } from '../../platform/lifecycle.js';
 import type { Logger } from '../../platform/logger.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { changeLogOf } from '../names.js';
-import type { Directives, VersionFacts } from '../types.js';
+import type { Directives, ServingGate, VersionFacts } from '../types.js';
 import { lookAtVersions, type Sight } from './look.js';
 import { Readiness } from './readiness.js';
 import { updateReady } from './statements.js';
@@ -32,21 +32,8 @@ export interface Look {
   readonly sights: ReadonlyMap<string, Sight>;
 }
 
-/** Asked by whoever reads a view; see `ProjectionRegistry`. */
-export interface ServingGate {
-  /** Why the view cannot be read now; undefined where it can. */
-  refusal(projection: string): string | undefined;
-  /** @throws TidemarkError `projection_building` while the view cannot be read */
-  check(projection: Pick<AnyReadModel, 'name'>): void;
-  /**
-   * To be called with the epoch of the change log that was read together with rows: they count only if it is the one whose
-   * rows may be read. Where it is not, it is looked up once more.
-   * @throws TidemarkError `projection_building`
-   */
-  confirm(projection: Pick<AnyReadModel, 'name'>, epoch: string): Promise<void>;
-}
-
-const building = (why: string): TidemarkError =>
+/** The answer to a read that a gate refuses. @param why as the gate tells it */
+export const projectionBuilding = (why: string): TidemarkError =>
   new TidemarkError('projection_building', why, { retryAfter: 1 });
 
 export class ProjectionRegistry implements Directives, ServingGate, Service {
@@ -117,16 +104,12 @@ export class ProjectionRegistry implements Directives, ServingGate, Service {
     return this.#readiness.get(projection)?.wasServable ?? false;
   }
 
-  check({ name }: Pick<AnyReadModel, 'name'>): void {
-    const why = this.refusal(name);
-    if (why !== undefined) throw building(why);
-  }
-
-  async confirm({ name }: Pick<AnyReadModel, 'name'>, epoch: string): Promise<void> {
-    const readiness = this.#readiness.get(name);
+  async confirm(projection: string, epoch: string): Promise<void> {
+    const readiness = this.#readiness.get(projection);
     if (!readiness || readiness.epoch === epoch) return;
     await this.look();
-    if (readiness.epoch !== epoch) throw building(readiness.why ?? `the view ${name} is being built anew`);
+    if (readiness.epoch !== epoch)
+      throw projectionBuilding(readiness.why ?? `${projection} was built anew meanwhile`);
   }
 
   /**
