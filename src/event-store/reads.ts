@@ -5,7 +5,7 @@ import type { Database } from '../platform/postgres/database.js';
 import type { EventStoreStatements } from './statements.js';
 import type { LogPage, StreamReadOptions } from './types.js';
 
-type EventRow = readonly [
+export type EventRow = readonly [
   eventId: string,
   seq: number,
   shard: number,
@@ -21,7 +21,7 @@ type EventRow = readonly [
 
 const NO_TAGS: Tags = Object.freeze({});
 
-function storedEvent(category: string, row: EventRow): StoredEvent {
+export function storedEvent(category: string, row: EventRow): StoredEvent {
   const [eventId, seq, shard, streamId, version, type, schemaVersion, data, tags, metadata, recordedAt] = row;
   return {
     eventId,

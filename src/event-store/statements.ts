@@ -7,7 +7,7 @@ export interface Statement {
   readonly text: string;
 }
 
-const EVENT_COLUMNS =
+export const EVENT_COLUMNS =
   'e.event_id, e.seq, e.shard, e.stream_id, e.version, e.type, e.schema_version, e.data, e.tags, e.metadata, e.recorded_at';
 
 export interface EventStoreStatements {

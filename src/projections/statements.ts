@@ -43,7 +43,7 @@ export const selectCheckpoints = (db: Tables): string =>
    JOIN ${db.table('checkpoints')} c ON c.projection = w.projection AND c.version = w.version`;
 
 /** Bytes of a row's texts, as Postgres reckons them. */
-const sizeOf = (projection: AnyProjection): string =>
+export const sizeOf = (projection: AnyProjection): string =>
   readModelColumns(projection)
     .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
     .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`)

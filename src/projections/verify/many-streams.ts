@@ -1,0 +1,161 @@
+/**
+ * Verifies rows of many streams: their events are read in the one order that a build folds them in, and only the rows of a part of the
+ * keys are kept. A sample is one such part, and one pass; all is as many passes as it takes for each part to fit into memory. The rows of
+ * a part and the checkpoints are of one moment; the events, which never change, are read after it.
+ */
+import { createHash } from 'node:crypto';
+import type { Queryable } from '../../platform/postgres/database.js';
+import { checkLastChanges, checkNamedChanges, checkWholeLog } from './changes.js';
+import { judge } from './compare.js';
+import { Refolded } from './folding.js';
+import { mergedEvents } from './merged.js';
+import type { VerifyContext } from './by-stream.js';
+import {
+  measureSlice,
+  readNotes,
+  readPositions,
+  readRowsByKey,
+  readSlice,
+  type ActualRow,
+  type KeyNotes,
+  type Position,
+  type Slice,
+} from './snapshot.js';
+
+const PLACES = 2 ** 32;
+/** Of the rows of one pass, as Postgres reckons them; they take a few times as much in memory, and twice. */
+const PASS_BYTES = 32 * 1024 * 1024;
+const EVENTS_A_TURN = 250;
+
+/** Where a key falls among 2^32 places, by a seed: the same as in statements.ts. */
+export const placeOf = (seed: number, key: string): number =>
+  createHash('sha256').update(`${seed}/${key}`).digest().readUInt32BE(0);
+
+interface Look {
+  readonly positions: readonly Position[];
+  readonly rows: readonly ActualRow[];
+  readonly notes: KeyNotes;
+}
+
+/** More rows came up than were there, so that the pass went on with fewer keys. */
+interface Cut {
+  readonly til: number;
+}
+
+/** Folds all events for the keys that are wanted. @param full called when there are more rows than allowed; makes fewer keys wanted */
+async function refold(
+  { db, projection, bounds, findings }: VerifyContext,
+  { positions, notes }: Look,
+  wanted: (key: string) => boolean,
+  full: (refolded: Refolded) => void,
+  maxRows: number,
+): Promise<Refolded> {
+  const refolded = new Refolded(projection, notes.skipped);
+  let read = 0;
+  for await (const event of mergedEvents(db, positions)) {
+    refolded.add(event, (key) => wanted(key) && !notes.parked.has(key));
+    findings.events++;
+    if (++read % EVENTS_A_TURN > 0) continue;
+    bounds.check();
+    while (refolded.rows.size + refolded.failed.size > maxRows) full(refolded);
+    await new Promise(setImmediate);
+  }
+  return refolded;
+}
+
+function judgeAll(
+  { projection, findings }: VerifyContext,
+  { rows, notes }: Look,
+  refolded: Refolded,
+  wanted: (key: string) => boolean,
+): void {
+  const left = new Set([...refolded.rows.keys(), ...refolded.failed.keys()]);
+  for (const row of rows) {
+    left.delete(row.key);
+    if (wanted(row.key)) judge(projection, findings, refolded, notes, row.key, row);
+  }
+  for (const key of left) if (wanted(key)) judge(projection, findings, refolded, notes, key, undefined);
+}
+
+/** One pass. @param look reads the rows of the slice, which it may make smaller */
+async function pass(
+  context: VerifyContext,
+  slice: Slice,
+  look: (tx: Queryable) => Promise<Look & Cut>,
+): Promise<Cut> {
+  const { db, seed, bounds, rowsAtOnce } = context;
+  const seen = await bounds.asOfNow(db, look);
+  let { til } = seen;
+  const wanted = (key: string): boolean => {
+    const place = placeOf(seed, key);
+    return place >= slice.from && place < til;
+  };
+  const full = ({ rows, failed }: Refolded): void => {
+    til = Math.max(slice.from + 1, slice.from + Math.floor((til - slice.from) / 2));
+    for (const key of rows.keys()) if (!wanted(key)) rows.delete(key);
+    for (const key of failed.keys()) if (!wanted(key)) failed.delete(key);
+  };
+  const refolded = await refold(context, seen, wanted, full, Math.max(rowsAtOnce, 2 * seen.rows.length));
+  judgeAll(context, seen, refolded, wanted);
+  context.progress();
+  return { til };
+}
+
+/** The rows of a slice, or of as much of it as fits. */
+async function lookAt(
+  { db, projection, seed, rowsAtOnce }: VerifyContext,
+  tx: Queryable,
+  slice: Slice,
+): Promise<Look & Cut> {
+  const positions = await readPositions(db, tx, projection);
+  let { til } = slice;
+  for (;;) {
+    const { rows, bytes } = await measureSlice(db, tx, projection, seed, { ...slice, til });
+    const times = Math.max(rows / rowsAtOnce, bytes / PASS_BYTES);
+    if (times <= 1 || til - slice.from <= 1) break;
+    til = Math.max(slice.from + 1, slice.from + Math.floor(((til - slice.from) / times) * 0.9));
+  }
+  const rows = await readSlice(db, tx, projection, seed, { ...slice, til });
+  return { positions, rows, notes: await readNotes(db, tx, projection, {}), til };
+}
+
+export async function verifyAllKeys(context: VerifyContext): Promise<void> {
+  const { db, bounds, limit } = context;
+  for (let from = 0; from < PLACES;) {
+    const slice = { from, til: PLACES };
+    const { til } = await pass(context, slice, async (tx) => {
+      const look = await lookAt(context, tx, slice);
+      await checkNamedChanges({ ...context, tx }, look.rows);
+      return look;
+    });
+    from = til;
+  }
+  await bounds.asOfNow(db, (tx) => checkWholeLog({ ...context, tx }, limit));
+}
+
+export async function verifySampleOfKeys(context: VerifyContext, count: number): Promise<void> {
+  const { db, projection, seed } = context;
+  await pass(context, { from: 0, til: PLACES }, async (tx) => {
+    const { rows } = await measureSlice(db, tx, projection, seed, { from: 0, til: PLACES });
+    const til = rows <= count ? PLACES : Math.max(1, Math.ceil((PLACES * count) / rows));
+    const look = await lookAt(context, tx, { from: 0, til });
+    const keys = look.rows.map(({ key }) => key);
+    await checkLastChanges({ ...context, tx }, keys, look.rows);
+    return look;
+  });
+}
+
+export async function verifyKeys(context: VerifyContext, keys: readonly string[]): Promise<void> {
+  const { db, projection, bounds } = context;
+  const among = new Set(keys);
+  const look = await bounds.asOfNow(db, async (tx) => {
+    const positions = await readPositions(db, tx, projection);
+    const rows = await readRowsByKey(db, tx, projection, keys);
+    const notes = await readNotes(db, tx, projection, { keys });
+    await checkLastChanges({ ...context, tx }, keys, rows);
+    return { positions, rows, notes };
+  });
+  const wanted = (key: string): boolean => among.has(key);
+  const refolded = await refold(context, look, wanted, () => undefined, Number.POSITIVE_INFINITY);
+  judgeAll(context, look, refolded, wanted);
+}
