@@ -52,7 +52,7 @@ export function applyBody(db: Database, projection: AnyProjection): string {
     SELECT ${columnList(projection, 'r.')}, heads[u.at] + u.off
     FROM unnest(p_revs, p_at, p_off, p_rows) AS u(rev, at, off, "row") CROSS JOIN LATERAL json_to_record(u."row") AS r(${shape.join(', ')})
     WHERE u."row" IS NOT NULL`;
-  const stateOf = `SELECT p.state INTO standing FROM ${db.table('projections')} p WHERE p.name = '${projection.name}' AND p.version = ${projection.version}`;
+  const stateOf = `SELECT CASE WHEN p.loaded THEN p.state ELSE 'building' END INTO standing FROM ${db.table('projections')} p WHERE p.name = '${projection.name}' AND p.version = ${projection.version}`;
   const parkedRow = `SELECT FROM ${db.table('parked')} k WHERE k.projection = '${projection.name}' AND k.version = ${projection.version}`;
   return `
 DECLARE

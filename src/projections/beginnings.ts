@@ -8,7 +8,7 @@ import { CLOSED, type ProjectionState } from './states.js';
 export interface Beginning {
   /** The checkpoint. */
   readonly seq: number;
-  /** Epoch of the projection’s change log. */
+  /** Epoch of the projection’s change log, or of the version where it has none. */
   readonly epoch: string;
   /** The version is paused, retired, or its rows are not loaded. */
   readonly closed: boolean;
@@ -20,7 +20,7 @@ type Columns = [
   source: string,
   shard: number,
   seq: number,
-  epoch: string | null,
+  epoch: string,
   state: ProjectionState,
   loaded: boolean,
   stoppedAt: number | null,
@@ -57,7 +57,7 @@ export class Beginnings {
         `${source}/${shard}`,
         {
           seq,
-          epoch: epoch ?? '',
+          epoch,
           closed: !loaded || CLOSED.includes(state),
           stoppedAt: stoppedAt ?? undefined,
         },

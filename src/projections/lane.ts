@@ -85,17 +85,6 @@ interface Work {
 
 const shardId = ({ source, shard }: Pick<EventBatch, 'source' | 'shard'>): string => `${source}/${shard}`;
 
-/** What writes the batches of some shards. */
-export interface ShardWriter {
-  /**
-   * Resolves when the events are in: undefined, or why those from one on are not.
-   * @throws WriteConflict, and whatever the database throws; nothing can be said of the batch then
-   */
-  submit(batch: EventBatch): Promise<Stop | undefined>;
-  /** Forgets what it knows; to be called before a checkpoint is read, after which another may have written. */
-  forget(): void;
-}
-
 /** JSON text of the rows that one transaction writes at the most, in characters. */
 const MAX_CHARS = 8 * 1024 * 1024;
 /** Rows that it touches at the most: an event may name many keys. */

@@ -9,7 +9,7 @@ import type { Leases } from '../platform/postgres/leases.js';
 import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { Projector, type ProjectorObserver, type ProjectorOptions } from './projector.js';
-import type { ChangeEntry } from './types.js';
+import type { ChangeEntry, Directives } from './types.js';
 
 export interface ProjectionsOptions {
   readonly app: AnyApp;
@@ -21,6 +21,8 @@ export interface ProjectionsOptions {
   /** Gets what was written to the change logs, for followers in this process. */
   readonly recent?: Recent<ChangeEntry>;
   readonly logger: Logger;
+  /** What operators want of the versions. */
+  readonly directives?: Directives;
   readonly observer?: ProjectorObserver;
   readonly tuning?: Pick<ProjectorOptions, 'maxBatch' | 'lanes' | 'newerRetryMs'>;
 }

@@ -5,20 +5,21 @@
 import type { Feed, Membership, ShardReader } from '../broker/ports.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { AnyReadModel } from '../domain/tables.js';
-import { messageOf } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Lease, Leases, Participation } from '../platform/postgres/leases.js';
 import type { Recent } from '../platform/recent.js';
 import { progressLog, type Announcer } from '../platform/wakeups.js';
-import { Beginnings } from './beginnings.js';
+import { Beginnings, type Beginning } from './beginnings.js';
 import type { Stop } from './decode.js';
 import { Lane, type BatchWriter, type LaneOptions } from './lane.js';
 import { changeLogOf } from './names.js';
 import { faultMessage } from './parked/record.js';
 import { TablesLane } from './tables/lane.js';
-import type { ChangeEntry } from './types.js';
+import { CLOSED } from './states.js';
+import { ShardGate } from './stops/gate.js';
+import type { ChangeEntry, Directives } from './types.js';
 import { keepRecent, WriteConflict, type ConflictKind, type Fence } from './write.js';
 
 /** What is counted; all calls are cheap and none may throw. */
@@ -26,6 +27,7 @@ export interface ProjectorObserver {
   wrote(info: { projection: string; events: number; changes: number }): void;
   /** Another worker was there first, so that nothing was written. */
   conflict(info: { projection: string; kind: ConflictKind }): void;
+  /** A shard stands still until somebody acts. */
   halted(info: { projection: string }): void;
   /** Keys were parked: their folds threw. */
   parked?(info: { projection: string; keys: number }): void;
@@ -48,7 +50,12 @@ export interface ProjectorOptions {
   readonly maxBatch?: number;
   /** Transactions under way at once, where rows come from one stream each; 2 unless told otherwise. */
   readonly lanes?: number;
-  /** After how long a shard with an event that is newer than the code is tried again; 30,000 ms unless told otherwise. */
+  /** What operators want of the version, as this process knows it; without it, Postgres is asked where it matters. */
+  readonly directives?: Directives;
+  /**
+   * After how long a shard with an event that is newer than the code is tried again, and any shard that stands still is left
+   * to others; 30,000 ms unless told otherwise.
+   */
   readonly newerRetryMs?: number;
 }
 
@@ -67,21 +74,31 @@ export class Projector implements Service {
   readonly #life: Service;
   readonly #logger: Logger;
   readonly #lanes: readonly BatchWriter[];
-  readonly #beginnings: Beginnings;
   readonly #memberships = new Set<Membership>();
-  /** Shards given up because of an event that is newer than the code → reason, and when to try again. */
-  readonly #newer = new Map<string, { reason: string; until: number }>();
+  readonly #gate: ShardGate;
+  /** What closes each shard that is open, for a while. */
+  readonly #opened = new Map<string, () => void>();
+  readonly #deaf: (() => void) | undefined;
   #election: Participation | undefined;
   #fence: Fence | undefined;
-  #halted: string | undefined;
-  #ending: Promise<void> | undefined;
 
   constructor(options: ProjectorOptions) {
     const { projection, logger } = options;
     this.name = `projector ${projection.name}`;
     this.#options = options;
     this.#logger = logger.child({ projection: projection.name, version: projection.version });
-    this.#beginnings = new Beginnings(options.db, projection);
+    this.#gate = new ShardGate({
+      db: options.db,
+      projection,
+      beginnings: new Beginnings(options.db, projection),
+      directives: options.directives,
+      logger: this.#logger,
+      stopped: ({ kind }) => {
+        if (kind === 'halted') options.observer?.halted({ projection: projection.name });
+      },
+      retryMs: options.newerRetryMs ?? 30_000,
+    });
+    this.#deaf = options.directives?.onChange(() => this.#obey());
     const count = projection.manyStreams ? 1 : (options.lanes ?? 2);
     this.#lanes = Array.from({ length: count }, () => this.#lane(Math.floor(CACHE_CHARS / count)));
     this.#life = service(this.name, {
@@ -99,11 +116,10 @@ export class Projector implements Service {
     return this.#life.stop();
   }
 
-  /** What this process’s worker does, and why it does not. */
+  /** What this process’s workers came to, and why: the worst of all shards. */
   get state(): { readonly state: WorkerState; readonly reason?: string } {
-    if (this.#halted !== undefined) return { state: 'halted', reason: this.#halted };
-    const [newer] = this.#newer.values();
-    return newer ? { state: 'needs_newer_code', reason: newer.reason } : { state: 'working' };
+    const [stop] = this.#gate.stops;
+    return stop ? { state: stop.kind, reason: stop.reason } : { state: 'working' };
   }
 
   #lane(cacheChars: number): BatchWriter {
@@ -164,9 +180,13 @@ export class Projector implements Service {
     const { projection, feed, shards, maxBatch: most = 1_000 } = this.#options;
     const maxBatch = projection.kind === 'tables' ? Math.min(most, projection.batch) : most;
     const group = `projector/${changeLogOf(projection)}`;
-    const open = (shard: number): Promise<ShardReader<StoredEvent> | undefined> =>
-      this.#open(source, shard, lease);
+    const joined: { membership?: Membership } = {};
+    const open = async (shard: number): Promise<ShardReader<StoredEvent> | undefined> => {
+      const begin = await this.#admit(source, shard);
+      return begin && this.#reader(source, shard, begin, lease, () => joined.membership?.reopen(shard));
+    };
     const membership = await feed.join({ log: source, shards, group, mode, maxBatch, open });
+    joined.membership = membership;
     this.#memberships.add(membership);
     return membership;
   }
@@ -176,37 +196,58 @@ export class Projector implements Service {
     this.#memberships.delete(membership);
   }
 
-  async #open(
+  /** Where a shard begins, once it may be worked on. Its lane forgets all first: what it knows may be older than that. */
+  async #admit(source: string, shard: number): Promise<Beginning | undefined> {
+    const begin = await this.#gate.admit(source, shard);
+    if (begin) this.#laneOf(shard).forget();
+    return begin;
+  }
+
+  #laneOf(shard: number): BatchWriter {
+    const lane = this.#lanes[shard % this.#lanes.length];
+    if (!lane) throw new Error('a projector has a lane');
+    return lane;
+  }
+
+  #reader(
     source: string,
     shard: number,
+    begin: Beginning,
     lease: Lease | undefined,
-  ): Promise<ShardReader<StoredEvent> | undefined> {
-    if (this.#halted !== undefined) return undefined;
+    reopen: () => void,
+  ): ShardReader<StoredEvent> {
     const id = `${source}/${shard}`;
-    if ((this.#newer.get(id)?.until ?? 0) > performance.now()) return undefined;
-    const lane = this.#lanes[shard % this.#lanes.length];
-    lane?.forget();
-    const begin = await this.#beginnings.read(source, shard);
-    if (!begin || !lane) throw new Error(`the read model knows no shard ${shard} of ${source}`);
     const fence = this.#fenceOf(begin.epoch, lease);
     let position = begin.seq;
+    let { stoppedAt } = begin;
+    this.#opened.set(id, reopen);
     return {
       after: position,
       handle: async (entries) => {
-        if (this.#halted !== undefined) throw new Error('the projection has halted');
-        const stop = await lane
+        const stop = await this.#laneOf(shard)
           .submit({ source, shard, from: position, entries, fence })
           .catch((error: unknown) => this.#failed(error));
-        if (stop) this.#stopAt(stop, id);
-        this.#newer.delete(id);
+        if (stop) await this.#stopAt(source, stop);
         position = entries.at(-1)?.seq ?? position;
+        if (stoppedAt === undefined || position < stoppedAt) return;
+        stoppedAt = undefined;
+        await this.#gate.open(source, shard);
       },
       trimmed: (low) => {
-        this.#halt(
-          `events of ${source}, shard ${shard}, up to seq ${low} were trimmed, and this projection stands at ${position}`,
-        );
+        const reason = `events of ${source}, shard ${shard}, up to seq ${low} were trimmed, and this projection stands at ${position}`;
+        void this.#gate.close({ source, shard, kind: 'halted', reason, seq: position + 1 }).then(reopen);
+      },
+      closed: () => {
+        if (this.#opened.get(id) === reopen) this.#opened.delete(id);
       },
     };
+  }
+
+  /** Closes what is open when nobody may write any more; it is opened again once somebody may (the gate knows). */
+  #obey(): void {
+    const facts = this.#options.directives?.facts(this.#options.projection.name);
+    if (!facts || (facts.loaded && !CLOSED.includes(facts.state))) return;
+    for (const reopen of this.#opened.values()) reopen();
   }
 
   /** Batches of the same fence may go together, so there is one object per epoch and lease. */
@@ -223,33 +264,18 @@ export class Projector implements Service {
     throw error;
   }
 
-  #stopAt({ kind, event, error }: Stop, id: string): never {
-    const reason = `${placeOf(event)}: ${messageOf(error)}`;
-    if (kind === 'needs_newer_code') {
-      const until = performance.now() + (this.#options.newerRetryMs ?? 30_000);
-      if (this.#newer.get(id)?.reason !== reason) {
-        this.#logger.error({ reason }, 'an event is newer than this code; its shard waits for newer code');
-      }
-      this.#newer.set(id, { reason, until });
-    } else this.#halt(reason, error);
+  async #stopAt(source: string, { kind, event, error }: Stop): Promise<never> {
+    const { shard, seq } = event;
+    const reason = `${placeOf(event)}: ${faultMessage(error)}`;
+    const stopped = kind === 'poison' ? 'halted' : kind;
+    await this.#gate.close({ source, shard, kind: stopped, reason, seq }, error);
     throw new Error(reason, { cause: error });
   }
 
-  /** Stays so until the process is started again; others may take over what it held. */
-  #halt(reason: string, err?: unknown): void {
-    if (this.#halted !== undefined) return;
-    this.#halted = reason;
-    this.#logger.error({ err, reason }, 'projection halted');
-    this.#options.observer?.halted({ projection: this.#options.projection.name });
-    // Not awaited: it waits for the very call that brought us here.
-    this.#end().catch((failure: unknown) => this.#logger.warn({ err: failure }, 'halting was not clean'));
-  }
-
-  #end(): Promise<void> {
-    this.#ending ??= (async () => {
-      await this.#election?.leave();
-      await Promise.all([...this.#memberships].map((membership) => this.#leave(membership)));
-    })();
-    return this.#ending;
+  async #end(): Promise<void> {
+    this.#deaf?.();
+    this.#gate.end();
+    await this.#election?.leave();
+    await Promise.all([...this.#memberships].map((membership) => this.#leave(membership)));
   }
 }

@@ -43,7 +43,7 @@ export const selectCheckpoints = (db: Tables): string =>
    JOIN ${db.table('checkpoints')} c ON c.projection = w.projection AND c.version = w.version`;
 
 /** Bytes of a row's texts, as Postgres reckons them. */
-export const sizeOf = (projection: AnyProjection): string =>
+const sizeOf = (projection: AnyProjection): string =>
   readModelColumns(projection)
     .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
     .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`)
@@ -90,9 +90,12 @@ export const selectRows = (db: Tables, projection: AnyProjection): string =>
    ) t WHERE _total - _size <= $2::bigint`;
 
 /**
- * Where the workers of a projection version begin: its checkpoints and the epoch of its change log. Locks: none.
- * $1 name, $2 version, $3 change log.
+ * Where the workers of a projection version begin: its checkpoints, the epoch of its change log (or its own where it has none), its
+ * state, and the shards that stand still. Locks: none. $1 name, $2 version, $3 change log.
  */
 export const selectBeginnings = (db: Tables): string =>
-  `SELECT c.source, c.shard, c.seq, (SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $3)
-   FROM ${db.table('checkpoints')} c WHERE c.projection = $1 AND c.version = $2::int`;
+  `SELECT c.source, c.shard, c.seq, coalesce((SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $3), p.epoch),
+     p.state, p.loaded, x.seq
+   FROM ${db.table('checkpoints')} c JOIN ${db.table('projections')} p ON p.name = c.projection AND p.version = c.version
+   LEFT JOIN ${db.table('projection_stops')} x ON x.projection = c.projection AND x.version = c.version AND x.source = c.source AND x.shard = c.shard
+   WHERE c.projection = $1 AND c.version = $2::int`;

@@ -87,6 +87,7 @@ export async function startProjecting(
     leases,
     announcer: wakeups,
     logger,
+    directives: registry,
     ...(tuning && { tuning }),
     ...(observer && { observer }),
   });

@@ -37,6 +37,7 @@ export function createProjectorRole(context: Context): ProjectorRole {
     announcer,
     ...(config.roles.includes('gateway') ? { recent: recent.changes } : {}),
     logger,
+    directives: context.registry,
     observer,
   });
   const life = service('projector', {

@@ -59,9 +59,10 @@ async function checkpoint(process: ProjectingProcess, projectionName: string, sh
 }
 
 describe('an event that cannot be folded', () => {
-  it('halts its projection right before it, with all before it in, and no other projection', async () => {
+  it('halts its shard right before it, with all before it in, and no other shard or projection', async () => {
     const one = await start(strict, { idle: true });
     const [a = '', b = '', c = ''] = idsOf(1);
+    const [d = ''] = idsOf(2);
     await append(one.store, 'account', a, [opened('ann'), paid(1), paid(2)]);
     await append(one.store, 'account', b, [opened('bob'), paid(3, 'bob'), paid(666, 'bob'), paid(4, 'bob')]);
     await append(one.store, 'account', c, [opened('eve')]);
@@ -69,10 +70,13 @@ describe('an event that cannot be folded', () => {
     await becomes(one, 'accounts', 'halted');
     await becomes(one, 'owners', 'live');
     expect(await checkpoint(one, 'accounts', 1)).toBe(5);
+    await append(one.store, 'account', d, [opened('dan'), paid(4, 'dan')]);
+    await expect.poll(() => checkpoint(one, 'accounts', 2)).toBe(2);
     const { rows } = await readSnapshot(one.db, Accounts, {}, 10);
     expect(Object.fromEntries(rows.map(([key, , row]) => [key, JSON.parse(row).cents]))).toEqual({
       [a]: 3,
       [b]: 3,
+      [d]: 4,
     });
     const status = stateOf(one, 'accounts');
     expect(status?.reason).toBe(
@@ -80,10 +84,18 @@ describe('an event that cannot be folded', () => {
     );
     await expect.poll(() => stateOf(one, 'accounts')?.lag).toBe(3);
     const owners = await readSnapshot(one.db, Owners, {}, 10);
-    expect(owners.rows.map(([, , row]) => JSON.parse(row).cents)).toEqual([3, 673]);
+    expect(owners.rows.map(([, , row]) => JSON.parse(row).cents)).toEqual([3, 673, 4]);
     expect(lines.filter(({ level }) => level === 'error')).toMatchObject([
-      { msg: 'projection halted', projection: 'accounts', reason: status?.reason },
+      {
+        msg: 'a shard of the projection halted; the others go on',
+        projection: 'accounts',
+        reason: status?.reason,
+        shard: 1,
+      },
     ]);
+    expect(
+      await one.db.query('SELECT source, shard, kind, reason, seq FROM tidemark.projection_stops'),
+    ).toEqual([['account', 1, 'halted', status?.reason, 6]]);
   });
 
   it('counts as a whole: none of the rows that it touches keeps a part of it', async () => {
@@ -119,6 +131,8 @@ describe('an event that cannot be folded', () => {
       defineApp({ name: 'bank', aggregates: [Account], projections: [mended], shards: SHARDS }),
     );
     await two.caughtUp();
+    await becomes(two, 'accounts', 'live');
+    expect(await two.db.query('SELECT FROM tidemark.projection_stops')).toEqual([]);
     const { rows } = await readSnapshot(two.db, mended, {}, 10);
     expect(rows.map(([, , row]) => JSON.parse(row))).toMatchObject([{ payments: 77 }]);
   });
