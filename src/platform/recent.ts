@@ -19,6 +19,8 @@ export interface RecentOptions {
 
 export interface Offer<E> {
   readonly seq: number;
+  /** Of the log, where entries know it: one of another epoch does not follow, whatever its seq. */
+  readonly epoch?: string;
   /** About what it holds in memory. */
   readonly bytes: number;
   /** The entry as a read would give it; called for each read, so that no two readers share what they may change. */
@@ -30,6 +32,7 @@ interface Kept<E> extends Offer<E> {
 }
 
 interface Shard<E> {
+  epoch: string | undefined;
   kept: Kept<E>[];
   bytes: number;
 }
@@ -50,8 +53,9 @@ export class Recent<E> {
   offer(log: string, shard: number, entry: Offer<E>): void {
     const id = `${log}/${shard}`;
     const { maxEntries, maxBytes } = this.#options;
-    const known = this.#shards.get(id) ?? { kept: [], bytes: 0 };
-    this.#shards.set(id, known);
+    const { epoch } = entry;
+    let known = this.#shards.get(id);
+    if (!known || known.epoch !== epoch) this.#shards.set(id, (known = { epoch, kept: [], bytes: 0 }));
     const last = known.kept.at(-1)?.seq ?? entry.seq - 1;
     if (entry.seq <= last) return;
     if (entry.seq > last + 1 || entry.bytes > maxBytes) {

@@ -13,6 +13,7 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 
 type ChangeColumns = readonly [
   low: number,
+  epoch: string,
   seq: number | null,
   key: string,
   before: string | null,
@@ -44,9 +45,9 @@ export async function readChanges(
   if (!first) throw new TidemarkError('unknown_log', `change log ${log} has no shard ${shard}`);
   if (first[0] > after) return { kind: 'trimmed', low: first[0] };
   const entries: ChangeEntry[] = [];
-  for (const [, seq, key, before, row, recordedAt] of rows) {
+  for (const [, epoch, seq, key, before, row, recordedAt] of rows) {
     if (seq === null) break;
-    entries.push({ log, shard, seq, key, before: channelsFrom(before), row, recordedAt });
+    entries.push({ log, shard, epoch, seq, key, before: channelsFrom(before), row, recordedAt });
   }
   return { kind: 'entries', entries };
 }

@@ -7,12 +7,12 @@ import { changeLogOf, changeTable, readModelTable } from './names.js';
 type Tables = Pick<Database, 'table'>;
 
 /**
- * A page of a change log with the shard's low-water mark, of one snapshot. Locks: none.
+ * A page of a change log with the shard's low-water mark and epoch, of one snapshot. Locks: none.
  * Not a named statement: first planned on an empty log, it would keep that plan.
  * $1 log, $2 shard, $3 after, $4 limit; one row with NULLs when there is no entry.
  */
 export const selectChanges = (db: Tables, table: string): string =>
-  `SELECT s.low, p.seq, p.key, p.before_channels, p."row", p.recorded_at
+  `SELECT s.low, s.epoch, p.seq, p.key, p.before_channels, p."row", p.recorded_at
    FROM ${db.table('shards')} s LEFT JOIN LATERAL (
      SELECT seq, key, before_channels, "row", recorded_at FROM ${db.table(table)}
      WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int
@@ -24,7 +24,7 @@ export const selectChanges = (db: Tables, table: string): string =>
  * rows would not fit into memory. Sizes are read without unpacking the rows. Locks: none.
  */
 export const selectBoundedChanges = (db: Tables, table: string): string =>
-  `SELECT s.low, p.seq, p.key, p.before_channels, p."row", p.recorded_at
+  `SELECT s.low, s.epoch, p.seq, p.key, p.before_channels, p."row", p.recorded_at
    FROM ${db.table('shards')} s LEFT JOIN LATERAL (
      SELECT b.* FROM (
        SELECT c.*, sum(octet_length(c."row"::text)) OVER (ORDER BY c.seq ROWS UNBOUNDED PRECEDING) AS bytes
@@ -43,7 +43,7 @@ export const selectCheckpoints = (db: Tables): string =>
    JOIN ${db.table('checkpoints')} c ON c.projection = w.projection AND c.version = w.version`;
 
 /** Bytes of a row's texts, as Postgres reckons them. */
-const sizeOf = (projection: AnyProjection): string =>
+export const sizeOf = (projection: AnyProjection): string =>
   readModelColumns(projection)
     .filter(({ field }) => field.kind === 'text' || field.kind === 'json')
     .map(({ name }) => `coalesce(octet_length(${name}::text), 0)`)

@@ -10,6 +10,8 @@ export type ChannelValue = string | number | boolean | null;
 export interface ChangeEntry {
   readonly log: string;
   readonly shard: number;
+  /** Of the log when it was read or written: a follower of another one begins anew. */
+  readonly epoch: string;
   /** Also the revision of the row. */
   readonly seq: number;
   readonly key: string;

@@ -40,6 +40,11 @@ export class Backfill {
     return this.#low[shard] ?? 0;
   }
 
+  /** The log began anew: what was trimmed of it before says nothing. */
+  restart(): void {
+    this.#low.fill(0);
+  }
+
   /**
    * Brings the entries after `after` into the shard's ring. When it resolves and the ring does not reach back so far,
    * they were trimmed (see `low`) or are too much to hold.

@@ -3,6 +3,7 @@
  * in one turn of the loop per batch: position, ring and what the channels publish never disagree between two turns.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { LogPage } from '../event-store/types.js';
 import type { Feed, Membership, ShardReader } from '../broker/ports.js';
 import type { AnyProjection } from '../domain/projection.js';
 import { isTidemarkError, TidemarkError } from '../platform/errors.js';
@@ -79,7 +80,7 @@ export class FollowedLog {
     this.#backfill = new Backfill(deps.shards, {
       tuples: deps.projection.channels,
       ring: (shard) => this.#ring(shard),
-      read: (shard, after, limit) => deps.source.readChanges(this.log, shard, after, limit),
+      read: (shard, after, limit) => this.#read(shard, after, limit),
       room: () => deps.settings.replayBytes - this.#ringBytes(),
       filled: (changes) => {
         this.#heldUntil = performance.now() + HOLD_MS;
@@ -164,6 +165,10 @@ export class FollowedLog {
     // Heads that were read a moment ago may be behind what came since.
     this.#seen = [...this.#position];
     if (!suspicious) return;
+    this.#checkSoon();
+  }
+
+  #checkSoon(): void {
     this.check().catch((error: unknown) =>
       this.#deps.logger.warn({ err: error, log: this.log }, 'heads could not be read'),
     );
@@ -210,6 +215,22 @@ export class FollowedLog {
     for (const { shard, head } of own) this.#position[shard] = head;
     this.#seen = [];
     this.#rings = this.#position.map((head) => new Ring(head));
+    this.#backfill.restart();
+  }
+
+  /** A page for a replay. Of a log that was rebuilt in place, it is none of ours: the chain is broken first. */
+  async #read(shard: number, after: number, limit: number): Promise<LogPage<ChangeEntry>> {
+    const generation = this.#generation;
+    const page = await this.#deps.source.readChanges(this.log, shard, after, limit);
+    if (page.kind === 'trimmed' || generation !== this.#generation) return page;
+    if (page.entries.every(({ epoch }) => epoch === this.#epoch)) return page;
+    await this.check();
+    if (generation !== this.#generation) return page;
+    throw this.#foreign(shard);
+  }
+
+  #foreign(shard: number): TidemarkError {
+    return new TidemarkError('log_unreadable', `${this.log}/${shard}: entries of another epoch than its own`);
   }
 
   async #join(): Promise<void> {
@@ -228,7 +249,11 @@ export class FollowedLog {
     return {
       after: this.#position[shard] ?? 0,
       handle: async (entries) => {
-        if (generation === this.#generation) this.#take(shard, entries);
+        if (generation !== this.#generation) return;
+        if (entries.every(({ epoch }) => epoch === this.#epoch)) return this.#take(shard, entries);
+        // Rebuilt in place under us. Not awaited: what breaks the chain waits for this very call.
+        this.#checkSoon();
+        throw this.#foreign(shard);
       },
       trimmed: (low) => {
         this.#deps.logger.warn(

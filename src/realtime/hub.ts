@@ -10,6 +10,7 @@ import { FollowedLog } from './followed-log.js';
 import type { Joiner } from './joiner.js';
 import type { GatewaySettings } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
+import { Resets, type Later } from './resets.js';
 import { HEARTBEAT_TOPIC, Session, type SessionDeps } from './session.js';
 import { Snapshots } from './snapshots.js';
 import type { Socket } from './sockets/port.js';
@@ -28,6 +29,8 @@ export interface HubDeps {
   readonly group: string;
   /** To every socket of a topic; returns how many. */
   publish(topic: string, text: string): number;
+  /** How resets wait for their turn; by timers unless told otherwise. */
+  readonly later?: Later;
 }
 
 /** Bytes that may be published between two looks at who does not read. */
@@ -55,6 +58,7 @@ export class Hub {
       ...deps,
       logs: this.#logs,
       snapshots: new Snapshots(deps.source, deps.settings, deps.observer),
+      resets: new Resets(deps.settings, deps.later),
       schedule: (joiner) => turns.add(joiner),
     };
     for (const projection of deps.app.views) {

@@ -3,9 +3,11 @@
  * and no copy of what is there, so a slow client costs the server nothing, and sends only what the client can take.
  *
  *   verify → replay            a position was given that this process cannot judge yet
- *   snapshot → replay → live   every way goes through replay; from any of them back to snapshot by a reset
+ *   snapshot → replay → live   every way goes through replay
+ *   held → snapshot            from any of them by a reset, which goes out when its turn has come (resets.ts)
  *
- * Frames of one subscription: snap* → (chg with id)* → live → chg with ch.
+ * Frames of one subscription: snap* → (chg with id)* → live → chg with ch. After a reset from the beginning; before it,
+ * from when the log was broken, nothing.
  */
 import { isTidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
@@ -23,6 +25,7 @@ import {
 import type { FollowedLog, Waiter } from './followed-log.js';
 import type { GatewaySettings } from './options.js';
 import type { GatewayObserver } from './ports.js';
+import type { Held, Resets } from './resets.js';
 import type { SnapshotPages, Snapshots } from './snapshots.js';
 
 /** The session that the subscriptions belong to. */
@@ -41,14 +44,15 @@ export interface JoinerDeps {
   readonly settings: GatewaySettings;
   readonly observer: GatewayObserver;
   readonly snapshots: Snapshots;
+  readonly resets: Resets;
   readonly logger: Logger;
   /** Has `pump` called in a later turn. */
   schedule(joiner: Joiner): void;
 }
 
-type Phase = 'verify' | 'snapshot' | 'replay' | 'ended';
+type Phase = 'verify' | 'held' | 'snapshot' | 'replay' | 'ended';
 
-export class Joiner implements Waiter {
+export class Joiner implements Waiter, Held {
   readonly log: FollowedLog;
   readonly channel: Channel;
   /** Subscriptions that are brought up together: they stand at the same place. */
@@ -63,6 +67,8 @@ export class Joiner implements Waiter {
   /** Since when nothing could be sent because something is awaited. */
   #stuckSince: number | undefined;
   #from: From | undefined;
+  /** Why it is held, or was reset. */
+  #reason: ResetReason | undefined;
   #pages: SnapshotPages | undefined;
   #page = 0;
   /** Looked at up to here, shard → seq. */
@@ -98,14 +104,25 @@ export class Joiner implements Waiter {
     this.#base = new Map(sent);
   }
 
-  /** Tells the client that its rows no longer hold, and begins with a new snapshot. */
+  /** Its turn having come, tells the client that its rows no longer hold, and begins with a new snapshot. */
   restart(reason: ResetReason): void {
     this.#settle();
-    this.#phase = 'snapshot';
     this.#pages = undefined;
     this.#page = 0;
+    this.#reason = reason;
+    if (this.#phase === 'held') return;
+    this.#phase = 'held';
+    this.#deps.resets.add(this);
+  }
+
+  release(): boolean {
+    const reason = this.#reason;
+    if (this.#phase !== 'held' || reason === undefined) return false;
+    this.#phase = 'snapshot';
     this.#deps.observer.reset?.(this.log.projection.name, reason);
     this.#each((id) => encodeReset(id, reason));
+    this.#deps.schedule(this);
+    return true;
   }
 
   /** One of the subscriptions was ended. @returns true when none is left */
@@ -118,17 +135,16 @@ export class Joiner implements Waiter {
 
   end(): void {
     this.#settle();
+    if (this.#phase === 'held') this.#deps.resets.forget(this);
     this.#phase = 'ended';
     this.#pages = undefined;
   }
 
-  /** Waits for the database or the feed, and has done so for too long. */
+  /** Waits for the database or the feed, and has done so for too long. As long as snapshots come, its own will. */
   expired(now: number): boolean {
-    return (
-      this.#waiting &&
-      this.#stuckSince !== undefined &&
-      now - this.#stuckSince > this.#deps.settings.joinTimeoutMs
-    );
+    if (!this.#waiting || this.#stuckSince === undefined) return false;
+    const moved = this.#phase === 'snapshot' ? this.#deps.snapshots.lastRead : 0;
+    return now - Math.max(this.#stuckSince, moved) > this.#deps.settings.joinTimeoutMs;
   }
 
   fail(code: SocketErrorCode, message?: string): void {
@@ -158,7 +174,8 @@ export class Joiner implements Waiter {
   }
 
   #ready(): boolean {
-    return !this.#waiting && this.#phase !== 'ended' && this.#host.writable();
+    const isMoving = this.#phase !== 'held' && this.#phase !== 'ended';
+    return isMoving && !this.#waiting && this.#host.writable();
   }
 
   #step(): void {
@@ -169,6 +186,7 @@ export class Joiner implements Waiter {
         return this.#sendSnapshot();
       case 'replay':
         return this.#replay();
+      case 'held':
       case 'ended':
     }
   }
@@ -199,7 +217,9 @@ export class Joiner implements Waiter {
   #sendSnapshot(): void {
     const pages = this.#pages;
     if (!pages) {
-      this.#await(this.#deps.snapshots.read(this.log, this.channel), (read) => this.#gotSnapshot(read));
+      const wasReset = this.#reason !== undefined;
+      const reading = this.#deps.snapshots.read(this.log, this.channel, wasReset);
+      this.#await(reading, (read) => this.#gotSnapshot(read));
       return;
     }
     const rows = pages.pages[this.#page] ?? '';

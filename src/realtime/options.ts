@@ -31,6 +31,12 @@ export const gatewaySettings = z.strictObject({
     'Encoded snapshots that are kept for the next who ask, as long as they are exact.',
   ),
   snapshotConcurrency: count(3).describe('Snapshots that are read at the same time.'),
+  resetBatch: count(100).describe(
+    'When a log is broken (rebuilt, trimmed under its readers), so many subscriptions are reset at once; …',
+  ),
+  resetSpreadMs: ms(2_000).describe(
+    '… the others in batches, within so long, however many they are. A reset brings a new snapshot.',
+  ),
   maxBufferedBytes: count(1 * MIB).describe(
     'A socket with more unread bytes leaves its topics until it drains.',
   ),

@@ -115,15 +115,12 @@ export class Session implements JoinerHost {
     for (const joiner of this.#joiners) this.#deps.schedule(joiner);
   }
 
-  /** The chain of `log` was broken: its subscriptions here begin again. */
+  /** The chain of `log` was broken: its subscriptions here leave their topics, and begin again when their turn comes. */
   reset(log: FollowedLog, reason: ResetReason): void {
     const joiners = [...this.#joiners].filter((joiner) => joiner.log === log);
     for (const [channel, seat] of this.#seats)
       if (seat.log === log) joiners.push(this.#vacate(channel, seat));
-    for (const joiner of joiners) {
-      joiner.restart(reason);
-      this.#deps.schedule(joiner);
-    }
+    for (const joiner of joiners) joiner.restart(reason);
   }
 
   /** Looks whether the client reads, and acts if it does not. @param now ms of a clock that never runs backwards */

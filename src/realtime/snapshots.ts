@@ -10,6 +10,8 @@ import type { GatewaySettings } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
 
 const KEEP_MS = 1_000;
+/** Changes after a kept snapshot that are replayed rather than reading it again; more where it has more rows. */
+const REPLAY_AT_LEAST = 100;
 
 export interface SnapshotPages {
   readonly epoch: string;
@@ -22,6 +24,7 @@ export interface SnapshotPages {
 
 interface Kept {
   readonly generation: number;
+  readonly rows: number;
   readonly snapshot: SnapshotPages;
 }
 
@@ -70,6 +73,7 @@ export class Snapshots {
   readonly #gate: Gate;
   readonly #running = new Map<Channel, Promise<SnapshotPages>>();
   readonly #kept: LRUCache<Channel, Kept>;
+  #lastRead = 0;
 
   constructor(source: ChangeSource, settings: GatewaySettings, observer: GatewayObserver) {
     this.#source = source;
@@ -83,10 +87,20 @@ export class Snapshots {
     });
   }
 
-  /** @throws whatever the read throws */
-  read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
+  /** When one was read last, ms of the monotonic clock. */
+  get lastRead(): number {
+    return this.#lastRead;
+  }
+
+  /**
+   * @param near one that is kept will do though a few changes came after it, which a replay brings: many ask for the same
+   *   one after the other
+   * @throws whatever the read throws
+   */
+  read(log: FollowedLog, channel: Channel, near: boolean): Promise<SnapshotPages> {
     const kept = this.#kept.get(channel);
     if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(asOf(log, channel, kept.snapshot));
+    if (near && kept && this.#isNear(log, channel, kept)) return Promise.resolve(kept.snapshot);
     const running = this.#running.get(channel);
     if (running) return running;
     const read = this.#gate.run(() => this.#read(log, channel)).finally(() => this.#running.delete(channel));
@@ -108,11 +122,24 @@ export class Snapshots {
     );
   }
 
+  /** What came after it is in the ring, and not more than the snapshot itself. */
+  #isNear(log: FollowedLog, channel: Channel, { generation, rows, snapshot }: Kept): boolean {
+    if (generation !== log.generation || snapshot.epoch !== log.epoch) return false;
+    const at = (shard: number): number => snapshot.pos.get(shard) ?? 0;
+    if (!channel.shards.every((shard) => log.covers(shard, at(shard)))) return false;
+    const distance = channel.shards.reduce(
+      (sum, shard) => sum + Math.max(0, (log.position[shard] ?? 0) - at(shard)),
+      0,
+    );
+    return distance <= Math.max(REPLAY_AT_LEAST, rows);
+  }
+
   async #read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
     const { maxSnapshotRows, outFrameBytes } = this.#settings;
     const { generation } = log;
     const began = performance.now();
     const read = await this.#source.readSnapshot(log.projection, toFilter(channel.filter), maxSnapshotRows);
+    this.#lastRead = performance.now();
     this.#observer.snapshotRead?.(log.projection.name, read.rows.length, (performance.now() - began) / 1_000);
     const snapshot: SnapshotPages = {
       epoch: read.epoch,
@@ -120,7 +147,8 @@ export class Snapshots {
       tooMany: read.tooMany,
       pages: read.tooMany ? [] : paginate(read.rows, outFrameBytes),
     };
-    if (channel.users > 0 && !read.tooMany) this.#kept.set(channel, { generation, snapshot });
+    if (channel.users > 0 && !read.tooMany)
+      this.#kept.set(channel, { generation, rows: read.rows.length, snapshot });
     return snapshot;
   }
 }

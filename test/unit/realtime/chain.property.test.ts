@@ -74,7 +74,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constantFrom('check' as const, 'sweep' as const, 'turn' as const) }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'rebuild' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('heads' as const, 'reset' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('rebuild' as const), further: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('trim' as const), shard, back: fc.nat(3) }) },
 );
 

@@ -20,7 +20,7 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
   low: number[] = Array.from({ length: SHARDS }, () => 0);
   readonly calls: Call[] = [];
   #request: JoinRequest<ChangeEntry> | undefined;
-  #readers = new Map<number, { reader: ShardReader<ChangeEntry>; at: number; epoch: string }>();
+  #readers = new Map<number, { reader: ShardReader<ChangeEntry>; at: number }>();
   #clock = 1_700_000_000_000;
 
   write(id: string, next: Omit<BoardRow, 'id'> | null): void {
@@ -33,6 +33,7 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
     log.push({
       log: BOARD_LOG,
       shard,
+      epoch: this.epoch,
       seq,
       key: id,
       before: before && { list: before.list, done: before.done },
@@ -47,9 +48,19 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
     return this.shards[shard]?.at(-1)?.seq ?? this.low[shard] ?? 0;
   }
 
-  /** Rows of the log that was rebuilt: the same rows with revisions of their own. */
-  rebuild(): void {
+  /**
+   * Rows of the log that was rebuilt: the same rows with revisions of their own.
+   * @param further its entries go on where those of the old log ended, so that nothing but the epoch tells them apart
+   */
+  rebuild(further: boolean): void {
     this.epoch = `e${Number(this.epoch.slice(1)) + 1}`;
+    if (further) {
+      this.low = this.shards.map((_, shard) => Math.max(1, this.head(shard)));
+      this.shards = this.shards.map(() => []);
+      for (const [id, { row }] of this.rows)
+        this.rows.set(id, { rev: this.low[shardOf(id, SHARDS)] ?? 0, row });
+      return;
+    }
     this.shards = this.shards.map(() => []);
     this.low = this.low.map(() => 0);
     const rows = [...this.rows.values()];
@@ -118,7 +129,7 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
     this.#readers = new Map();
     for (let shard = 0; shard < request.shards; shard++) {
       const reader = await request.open(shard);
-      if (reader) this.#readers.set(shard, { reader, at: reader.after, epoch: this.epoch });
+      if (reader) this.#readers.set(shard, { reader, at: reader.after });
     }
     return {
       reopen: () => undefined,
@@ -128,20 +139,33 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
     };
   }
 
-  /** The feed hands over up to `count` entries of a shard. @returns whether there were any */
+  /**
+   * The feed hands over up to `count` entries of a shard, whatever the log was when the reader began: only the reader knows.
+   * @returns whether there were any
+   */
   async deliver(shard: number, count: number): Promise<boolean> {
     const state = this.#readers.get(shard);
-    if (!state || state.epoch !== this.epoch) return false;
+    if (!state) return false;
     if (state.at < (this.low[shard] ?? 0)) {
       this.#readers.delete(shard);
       state.reader.trimmed(this.low[shard] ?? 0);
       return true;
     }
     const entries = (this.shards[shard] ?? []).filter(({ seq }) => seq > state.at).slice(0, count);
-    if (entries.length === 0) return false;
-    state.at = entries.at(-1)?.seq ?? state.at;
-    await state.reader.handle(entries);
+    if (entries[0]?.seq !== state.at + 1) return false;
+    try {
+      await state.reader.handle(entries);
+      state.at = entries.at(-1)?.seq ?? state.at;
+    } catch {
+      await this.#reopen(shard);
+    }
     return true;
+  }
+
+  async #reopen(shard: number): Promise<void> {
+    this.#readers.get(shard)?.reader.closed?.();
+    const reader = await this.#request?.open(shard);
+    if (reader) this.#readers.set(shard, { reader, at: reader.after });
   }
 
   #call<T>(read: () => T, mayFail = true): Promise<T> {

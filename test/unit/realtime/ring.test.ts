@@ -12,6 +12,7 @@ const change = (seq: number): Change =>
     {
       log: 'board.v1',
       shard: 0,
+      epoch: 'e1',
       seq,
       key: `k${seq}`,
       before: null,

@@ -21,7 +21,8 @@ export type Step =
   | { do: 'unsub'; client: number; id: string }
   | { do: 'read'; client: number; count: number }
   | { do: 'reconnect'; client: number }
-  | { do: 'check' | 'sweep' | 'turn' | 'restart' | 'rebuild' }
+  | { do: 'check' | 'sweep' | 'turn' | 'restart' | 'heads' | 'reset' }
+  | { do: 'rebuild'; further: boolean }
   | { do: 'trim'; shard: number; back: number };
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -31,6 +32,8 @@ export class World {
   readonly clients = [0, 1].map(() => ({ socket: new ModelSocket(), views: new Map<string, LiveView>() }));
   hub = this.#hub();
   readonly resets: string[] = [];
+  /** Resets that wait for their turn. */
+  readonly #turns: (() => void)[] = [];
   left = 0;
 
   async begin(): Promise<void> {
@@ -51,6 +54,7 @@ export class World {
         maxReplayChanges: 12,
         maxBufferedBytes: 1_000,
         snapshotConcurrency: 1,
+        resetBatch: 1,
       }),
       observer: {
         reset: (_view, reason) => this.resets.push(reason),
@@ -58,6 +62,7 @@ export class World {
       },
       logger: silentLogger,
       group: 'model',
+      later: (_ms, work) => void this.#turns.push(work),
       publish: (topic, text) => {
         const sockets = this.clients.filter(({ socket }) => socket.topics.has(topic));
         for (const { socket } of sockets) socket.send(text);
@@ -76,11 +81,11 @@ export class World {
     switch (step.do) {
       case 'write': {
         const { id, list, done, long } = step;
-        return this.log.write(id, { list, done, note: (long ? 'x' : '').repeat(200) });
+        return this.log.write(id, { list, done, note: this.#note((long ? 'x' : '').repeat(200)) });
       }
       case 'burst': {
         for (let n = 0; n < step.count; n++)
-          this.log.write(step.id, { list: step.list, done: null, note: 'y'.repeat(200) });
+          this.log.write(step.id, { list: step.list, done: null, note: this.#note('y'.repeat(200)) });
         await this.log.deliver(shardOf(step.id, SHARDS), step.count);
         return this.hub.check();
       }
@@ -98,7 +103,7 @@ export class World {
         return this.#subscribe(step.client, { id: step.id, ...step.view });
       case 'unsub': {
         if (this.clients[step.client]?.views.delete(step.id))
-          this.#send(step.client, { t: 'unsub', id: step.id });
+          this.send(step.client, { t: 'unsub', id: step.id });
         return;
       }
       case 'read':
@@ -114,11 +119,19 @@ export class World {
       case 'restart':
         return this.#restart();
       case 'rebuild':
-        this.log.rebuild();
+        return this.log.rebuild(step.further);
+      case 'heads':
         return this.hub.headsSeen(this.log.currentHeads());
+      case 'reset':
+        return this.#turns.shift()?.();
       case 'trim':
         return this.log.trim(step.shard, this.log.head(step.shard) - step.back);
     }
+  }
+
+  /** What is written tells of which epoch it is. */
+  #note(text: string): string {
+    return `${this.log.epoch} ${text}`;
   }
 
   read(index: number, count: number): void {
@@ -128,12 +141,13 @@ export class World {
       if (text === undefined) break;
       // Frames of a subscription that was ended come until the server has heard of it; its id may be in use again.
       const frame = JSON.parse(text) as ServerFrame;
+      for (const known of one.views.values()) checkEpoch(known, frame);
       route(one.views, frame);
     }
     if (one) this.hub.drain(one.socket);
   }
 
-  #send(index: number, frame: ClientFrame): void {
+  send(index: number, frame: ClientFrame): void {
     const socket = this.clients[index]?.socket;
     if (socket?.open) this.hub.message(socket, Buffer.from(JSON.stringify(frame)), false);
   }
@@ -145,7 +159,7 @@ export class World {
     this.read(index, Infinity);
     const fresh = new LiveView(request);
     views.set(request.id, fresh);
-    this.#send(index, fresh.subscribe());
+    this.send(index, fresh.subscribe());
   }
 
   #reconnect(index: number): void {
@@ -154,7 +168,7 @@ export class World {
     this.hub.close(one.socket, 1006);
     one.socket = new ModelSocket();
     this.hub.open(one.socket);
-    for (const known of one.views.values()) this.#send(index, known.subscribe());
+    for (const known of one.views.values()) this.send(index, known.subscribe());
   }
 
   async #restart(): Promise<void> {
@@ -180,7 +194,8 @@ export class World {
     this.hub.headsSeen(this.log.currentHeads());
     for (let round = 0, quiet = 0; quiet < 4; round++) {
       if (round > 2_000) throw new Error('it never comes to rest');
-      let busy = this.log.calls.length > 0;
+      let busy = this.log.calls.length > 0 || this.#turns.length > 0;
+      for (const go of this.#turns.splice(0)) go();
       while (this.log.calls.length > 0) this.log.calls.shift()?.settle('now');
       for (let n = 0; n < SHARDS; n++) busy = (await this.log.deliver(n, 100)) || busy;
       this.clients.forEach((one, index) => {
@@ -189,7 +204,7 @@ export class World {
         for (const failed of one.views.values())
           if (failed.state === 'failed') {
             busy = true;
-            this.#send(index, failed.subscribe());
+            this.send(index, failed.subscribe());
           }
       });
       this.hub.check();
@@ -223,6 +238,14 @@ export class World {
       expect(mine.filter((seq) => seq > (this.log.low[n] ?? 0))).toEqual(all.map(({ seq }) => seq));
     });
   }
+}
+
+/** A change of a log that was rebuilt goes to nobody who still follows the one before. */
+function checkEpoch(known: LiveView, frame: ServerFrame): void {
+  if (frame.t !== 'chg' || known.epoch === undefined) return;
+  if ('id' in frame ? frame.id !== known.request.id : frame.ch !== known.ch) return;
+  for (const [, , , rows] of frame.d)
+    for (const [, , row] of rows) if (row) expect(String(row['note']).split(' ')[0]).toBe(known.epoch);
 }
 
 function concerns(
