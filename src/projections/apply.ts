@@ -16,6 +16,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from './columns.js';
 import { applyFunction, changeLogOf, changeTable, formerApplyFunction, readModelTable } from './names.js';
+import { applyParts } from './parts/apply-parts.js';
 import { CLOSED } from './states.js';
 
 /** SQLSTATEs that the function raises; the transaction is rolled back. */
@@ -77,7 +78,7 @@ BEGIN
   IF EXISTS (SELECT FROM ${shards} s WHERE s.log = '${log}' AND s.epoch <> p_epoch) THEN
     RAISE EXCEPTION 'the change log is of another epoch' USING ERRCODE = '${APPLY_ERRORS.epoch}';
   END IF;
-
+${applyParts(db, projection, APPLY_ERRORS)}
   IF p_release IS NOT NULL THEN waiting := ${db.table('unpark_v1')}(${self}, p_release);
   ELSIF cardinality(p_keys) > 0 AND EXISTS (${parkedRow}) AND EXISTS (${parkedRow} AND k.part = '' AND k.key = ANY (p_keys)) THEN
     RAISE EXCEPTION 'a key is parked' USING ERRCODE = '${APPLY_ERRORS.parked}';
@@ -122,8 +123,9 @@ END
  * in key order: key, revision folded from (0: no row), place in `p_into` (from 1), place among the batch's changes of
  * that shard (from 1), channel values before, row after (NULL: none). `p_known` is how many have a revision, `p_gone` the
  * keys whose row goes. `p_parking` is what `park_v1` takes, `p_release` what `unpark_v1` takes, NULL where there is nothing
- * of that. Returns the head of each shard of `p_into` before the batch, when the changes were recorded, and after a release
- * how many events still wait behind its keys.
+ * of that, `p_parts` the parts of streams that rows are made of (parts/apply-parts.ts), else NULL. Returns the head of each
+ * shard of `p_into` before the batch, when the changes were recorded, and after a release how many events still wait behind
+ * its keys.
  *
  * The planner settings keep every statement on the indexes: plans are cached, and one made while the table was empty
  * would scan it for ever. For the same reason nothing is joined to the table but by a lateral look-up.
@@ -132,7 +134,7 @@ export function createApply(db: Database, projection: AnyProjection): string {
   return `CREATE OR REPLACE FUNCTION ${db.table(applyFunction(projection))}(
     p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_scope text, p_holder text, p_term bigint, p_into int[],
     p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[],
-    p_parking json, p_release json, OUT heads bigint[], OUT written timestamptz, OUT waiting bigint)
+    p_parking json, p_release json, p_parts json, OUT heads bigint[], OUT written timestamptz, OUT waiting bigint)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan
 AS $tidemark$${applyBody(db, projection)}$tidemark$`;
 }

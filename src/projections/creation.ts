@@ -10,6 +10,7 @@ import { newEpoch, readHeads } from '../platform/postgres/logs.js';
 import * as ddl from './ddl.js';
 import { definitionOf, fingerprintOf } from './definition.js';
 import { changeLogOf, changeTable, readModelTable } from './names.js';
+import { createParts } from './parts/ddl.js';
 import { isLoadable } from './rebuild/loadable.js';
 import { move } from './states.js';
 
@@ -50,6 +51,7 @@ export async function createVersion(
   }
   const builds = isLoadable(projection) && (await manyEvents(tx, projection, rebuildFrom));
   await tx.query(ddl.createTable(tx, projection));
+  for (const statement of createParts(tx, projection)) await tx.query(statement);
   if (!builds || projection.manyStreams) await tx.query(ddl.addKey(tx, projection));
   if (!builds) {
     for (const columns of ddl.indexesOf(projection)) await tx.query(ddl.createIndex(tx, projection, columns));

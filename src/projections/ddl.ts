@@ -46,7 +46,7 @@ export const SELECT_KEY = `SELECT c.conname FROM pg_constraint c JOIN pg_class t
 
 /**
  * Columns of every index that the table should have: the declared ones, and one for each channel that none of them serves
- * (its filter is a prefix, in any order). Each ends with the key, as sorted reads do.
+ * (its filter is a prefix, in any order), and for what joins go by. Each ends with the key, as sorted reads do.
  */
 export function indexesOf(projection: AnyProjection): readonly (readonly string[])[] {
   const indexes: (readonly string[])[] = [];
@@ -61,6 +61,10 @@ export function indexesOf(projection: AnyProjection): readonly (readonly string[
       channel.every((name) => known.slice(0, channel.length).includes(name)),
     );
     if (!served && !channel.includes(projection.key)) add(channel);
+  }
+  // A part that changes finds its rows by what they name.
+  for (const { by } of projection.joins) {
+    if (by !== projection.key && !indexes.some(([first]) => first === by)) add([by]);
   }
   return indexes;
 }

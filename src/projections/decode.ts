@@ -2,8 +2,10 @@
 import { DomainError } from '../domain/errors.js';
 import type { StoredEvent } from '../domain/events.js';
 import { keysOf, sourceOf, toRecorded } from '../domain/folding.js';
+import { touchesPart } from '../domain/parts.js';
 import type { AnyProjection, ProjectionSource, RecordedEvent } from '../domain/projection.js';
 import { TidemarkError } from '../platform/errors.js';
+import { partCell } from './parts/cells.js';
 
 /** Why the events of a batch are only in up to, not including, one of them. */
 export interface Stop {
@@ -19,6 +21,7 @@ export interface DecodedEvent {
   readonly at: number;
   /** Undefined: it cannot be read, though its key is known. */
   readonly event: RecordedEvent | undefined;
+  /** Cells that it changes: keys of rows, and the part of its stream (parts/cells.ts). */
   readonly keys: readonly string[];
   /** Why it cannot be read. */
   readonly unreadable?: unknown;
@@ -42,17 +45,19 @@ export function stopAt(entries: readonly StoredEvent[], at: number, error: unkno
 
 /** @throws DomainError `needs_newer_code`; whatever `keys` throws; `event_unreadable` where the key comes from the event */
 function decodeOne(source: ProjectionSource, stored: StoredEvent, at: number): DecodedEvent {
+  const parts = touchesPart(source, stored.type) ? [partCell(stored.category, stored.streamId)] : [];
   let event: RecordedEvent;
   try {
     event = toRecorded(source, stored);
   } catch (error) {
     if (isNewer(error)) throw error;
     // Nobody folds it, so that nobody needs to read it.
-    if (source.fold[stored.type] === undefined) return { at, event: undefined, keys: [] };
-    if (source.keys) throw error;
-    return { at, event: undefined, keys: [stored.streamId], unreadable: error };
+    const folds = source.fold[stored.type] !== undefined && !source.moving;
+    if (folds && source.keys) throw error;
+    return { at, event: undefined, keys: folds ? [stored.streamId, ...parts] : parts, unreadable: error };
   }
-  return { at, event, keys: keysOf(source, event) };
+  const keys = keysOf(source, event);
+  return { at, event, keys: parts.length > 0 ? [...keys, ...parts] : keys };
 }
 
 /** The events as folds see them, up to the first that is newer than the code or whose key cannot be told. */

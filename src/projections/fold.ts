@@ -6,18 +6,20 @@
 import { DomainError } from '../domain/errors.js';
 import type { StoredEvent } from '../domain/events.js';
 import { foldRow } from '../domain/folding.js';
+import { foldPart } from '../domain/parts.js';
 import type { AnyProjection, RowValue } from '../domain/projection.js';
 import { messageOf } from '../platform/errors.js';
 import { rowToJson } from './columns.js';
 import { stopAt, type Decoded, type DecodedEvent, type Stop } from './decode.js';
-import { rowFault } from './limits.js';
+import { partFault, rowFault } from './limits.js';
 import type { Park, ParkingRoom, Queued } from './parked/types.js';
+import { foldable, isPartCell, partIn, partValue } from './parts/cells.js';
 import type { KnownRow } from './rows.js';
 
 /** Events folded before others get a turn of the event loop. */
 const EVENTS_A_TURN = 250;
 
-/** A row that a batch touches. */
+/** A cell that a batch touches: a row (without joined columns while it is folded), or a part. */
 export interface Touched {
   readonly before: KnownRow;
   row: RowValue | null;
@@ -54,6 +56,12 @@ export function foldEvent(
   strict: boolean,
 ): RowValue | null {
   if (event === undefined) throw unreadable;
+  if (isPartCell(key)) {
+    const part = foldPart(projection, source, partIn(row), event);
+    const unfit = partFault(projection, source, part);
+    if (unfit !== undefined) throw new DomainError('invalid_row', unfit);
+    return partValue(part);
+  }
   const next = foldRow(projection, source, key, row, event);
   const fault = strict && next !== null ? rowFault(projection, next, rowToJson(projection, next)) : undefined;
   if (fault !== undefined) throw new DomainError('invalid_row', `row ${JSON.stringify(key)}: ${fault}`);
@@ -141,7 +149,7 @@ class Folding {
     const before = this.#rows.get(key);
     if (!before) throw new Error(`row ${JSON.stringify(key)} was not loaded`);
     // A copy: a fold that writes into its row must not change what the row was, which its channels are told by.
-    const entry = { before, row: before.row && { ...before.row } };
+    const entry = { before, row: foldable(this.#projection, key, before.row) };
     this.touched.set(key, entry);
     return entry;
   }
@@ -172,7 +180,7 @@ class Folding {
     { before }: Touched,
     places: readonly Place[],
   ): { row: RowValue | null } | { at: number; error: unknown } {
-    let row: RowValue | null = before.json === null ? null : JSON.parse(before.json);
+    let row = foldable(this.#projection, key, before.json === null ? null : JSON.parse(before.json));
     for (const [at, place] of places.entries()) {
       try {
         row = foldEvent(this.#projection, place, key, row, this.#options.strict);

@@ -3,6 +3,7 @@
  * transaction at a time. Alone, a batch goes at once.
  */
 import type { StoredEvent } from '../domain/events.js';
+import { hasParts } from '../domain/parts.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isRefused } from '../platform/postgres/sqlstate.js';
@@ -13,6 +14,9 @@ import { rowFault } from './limits.js';
 import { parkingArgument } from './parked/record.js';
 import { ParkedKeys } from './parked/room.js';
 import type { Park, ParkingRoom, Queued } from './parked/types.js';
+import { partsArgument } from './parts/apply-parts.js';
+import { isPartCell } from './parts/cells.js';
+import { Joining, type Piece } from './parts/joining.js';
 import { NO_ROW, Rows, type KnownRow } from './rows.js';
 import {
   BatchTooLarge,
@@ -79,6 +83,10 @@ interface Work {
   readonly fence: Fence | undefined;
   readonly progress: readonly Progress[];
   readonly changes: readonly Change[];
+  /** Parts of streams, where rows are made of them. */
+  readonly parts: Piece['parts'];
+  /** What was parked when the batch was folded. */
+  readonly parking: ParkingRoom;
   readonly parks: readonly Park[];
   readonly queued: readonly Queued[];
 }
@@ -89,11 +97,15 @@ const shardId = ({ source, shard }: Pick<EventBatch, 'source' | 'shard'>): strin
 const MAX_CHARS = 8 * 1024 * 1024;
 /** Rows that it touches at the most: an event may name many keys. */
 const MAX_ROWS = 50_000;
+/** JSON text of the rows of one event, which cannot be halved; beyond it the event is at fault. */
+const MAX_CHARS_ALONE = 256 * 1024 * 1024;
 
 export class Lane implements BatchWriter {
   readonly #options: LaneOptions;
   readonly #rows: Rows;
   readonly #parked: ParkedKeys;
+  /** Undefined where rows are not made of parts. */
+  readonly #joining: Joining | undefined;
   readonly #queue: BatchQueue;
   /**
    * Shard → up to which seq this lane looks for a row even where there should be none, as one was there once: the table may
@@ -105,6 +117,10 @@ export class Lane implements BatchWriter {
     this.#options = options;
     this.#rows = new Rows(options.db, options.projection, options.cacheChars);
     this.#parked = new ParkedKeys(options.db, options.projection);
+    const { db, projection, cacheChars } = options;
+    this.#joining = hasParts(projection)
+      ? new Joining({ db, projection, rows: this.#rows, cacheChars })
+      : undefined;
     this.#queue = new BatchQueue({
       maxEvents: options.maxEvents,
       write: (batches) => this.#together(batches),
@@ -118,6 +134,7 @@ export class Lane implements BatchWriter {
   /** Forgets all rows and parked keys. */
   forget(): void {
     this.#rows.clear();
+    this.#joining?.clear();
     this.#parked.forget();
   }
 
@@ -140,6 +157,7 @@ export class Lane implements BatchWriter {
     } catch (error) {
       if (!isRefused(error) && !(error instanceof BatchTooLarge)) throw error;
       this.#rows.clear();
+      this.#joining?.clear();
       const [batch, ...more] = batches;
       if (!batch) return [];
       if (more.length > 0) {
@@ -155,6 +173,7 @@ export class Lane implements BatchWriter {
     const [event] = batch.entries;
     if (!event) return undefined;
     const half = batch.entries.length >> 1;
+    if (half === 0 && error instanceof BatchTooLarge) return { kind: 'poison', at: 0, event, error };
     if (half === 0) return (await this.#attempt([batch], { refused: error }))[0];
     const first = { ...batch, entries: batch.entries.slice(0, half) };
     const [stop] = await this.#write([first]);
@@ -169,26 +188,57 @@ export class Lane implements BatchWriter {
     const { projection } = this.#options;
     const parking = await this.#parked.room();
     const decoded = batches.map(({ source, entries }) => decode(projection, source, entries));
-    // One event is written whatever it makes: it cannot be halved.
+    // One event is written as a whole: it cannot be halved.
     const alone = batches.length === 1 && batches[0]?.entries.length === 1;
     const rows = await this.#load(batches, decoded, parking, alone);
     const folded = await fold(projection, decoded, rows, { strict: manner.strict ?? false, parking });
-    const changes = changesOf(projection, folded.touched, alone ? Number.POSITIVE_INFINITY : MAX_CHARS);
-    const unfit = changes.some(
-      ({ after: { row, json } }) =>
-        row !== null && json !== null && rowFault(projection, row, json) !== undefined,
-    );
-    if (unfit && !manner.strict) return this.#attempt(batches, { ...manner, strict: true });
-    const work = 'refused' in manner ? refuse(folded, changes, decoded, parking, manner.refused) : folded;
-    const { stops, parks, queued } = work;
-    const progress = batches.map((batch, index): Progress => {
-      const stop = stops[index];
-      const til = stop ? (batch.entries[stop.at - 1]?.seq ?? batch.from) : lastSeq(batch);
-      return { source: batch.source, shard: batch.shard, from: batch.from, til };
-    });
-    const written = 'refused' in manner ? [] : changes;
-    await this.#commit({ fence: batches[0]?.fence, progress, changes: written, parks, queued });
+    const fence = batches[0]?.fence;
+    if ('refused' in manner) {
+      const changed = this.#joining
+        ? [...folded.touched.keys()]
+        : changesOf(projection, folded.touched, MAX_CHARS_ALONE).map(({ key }) => key);
+      const refused = refuse(folded, changed, decoded, parking, manner.refused);
+      const progress = progressOf(batches, refused.stops);
+      await this.#commit({ fence, progress, changes: [], parts: [], parking, ...refused });
+      return [...refused.stops];
+    }
+    const { stops, parks, queued } = folded;
+    for await (const { touched, parts, last } of this.#pieces(folded, decoded, rows, parking, alone)) {
+      const changes = changesOf(projection, touched, alone ? MAX_CHARS_ALONE : MAX_CHARS);
+      const unfit = changes.some(
+        ({ after: { row, json } }) =>
+          row !== null && json !== null && rowFault(projection, row, json) !== undefined,
+      );
+      if (unfit && !manner.strict) return this.#attempt(batches, { ...manner, strict: true });
+      if (last) {
+        const progress = progressOf(batches, stops);
+        await this.#commit({ fence, progress, changes, parts, parking, parks, queued });
+      } else await this.#before(batches, { fence, changes, parts, parking });
+    }
     return [...stops];
+  }
+
+  /** What goes into each transaction: one, where rows are not made of parts. */
+  async *#pieces(
+    folded: Folded,
+    decoded: readonly Decoded[],
+    rows: ReadonlyMap<string, KnownRow>,
+    parking: ParkingRoom,
+    alone: boolean,
+  ): AsyncGenerator<Piece & { readonly last: boolean }> {
+    const maxBytes = alone ? MAX_CHARS_ALONE : MAX_CHARS;
+    if (this.#joining) yield* this.#joining.pieces(folded, decoded, rows, parking, { alone, maxBytes });
+    else yield { touched: folded.touched, parts: [], last: true };
+  }
+
+  /** Writes what goes before the transaction that moves the checkpoints; they are compared, and stay where they are. */
+  async #before(
+    batches: readonly EventBatch[],
+    { fence, changes, parts, parking }: Pick<Work, 'fence' | 'changes' | 'parts' | 'parking'>,
+  ): Promise<void> {
+    if (fence === undefined || (changes.length === 0 && parts.length === 0)) return;
+    const still = batches.map(({ source, shard, from }) => ({ source, shard, from, til: from }));
+    await this.#call({ fence, progress: still, changes, parts, parking, parks: [], queued: [] }, fence);
   }
 
   /** @throws BatchTooLarge when the rows would not fit into memory */
@@ -215,8 +265,12 @@ export class Lane implements BatchWriter {
     }
     if (keys.size > MAX_ROWS && !alone) throw new BatchTooLarge(`more than ${MAX_ROWS} rows`);
     for (const key of fresh) keys.delete(key);
-    const rows = await this.#rows.load(keys, alone ? Number.MAX_SAFE_INTEGER : MAX_CHARS);
+    const maxBytes = alone ? MAX_CHARS_ALONE : MAX_CHARS;
+    const parts = this.#joining ? [...keys].filter(isPartCell) : [];
+    for (const cell of parts) keys.delete(cell);
+    const rows = await this.#rows.load(keys, maxBytes);
     for (const key of fresh) rows.set(key, NO_ROW);
+    for (const [cell, part] of (await this.#joining?.load(parts, maxBytes)) ?? []) rows.set(cell, part);
     return rows;
   }
 
@@ -227,32 +281,50 @@ export class Lane implements BatchWriter {
     return upto;
   }
 
-  async #commit({ fence, progress: all, changes, parks, queued }: Work): Promise<void> {
+  async #commit(work: Work): Promise<void> {
+    const progress = work.progress.filter(({ from, til }) => til > from);
+    if (work.fence === undefined || progress.length === 0) return;
+    await this.#call({ ...work, progress }, work.fence);
+  }
+
+  async #call({ progress, changes, parts, parking, parks, queued }: Work, fence: Fence): Promise<void> {
     const { db, projection, shards, wrote } = this.#options;
-    const progress = all.filter(({ from, til }) => til > from);
-    if (fence === undefined || progress.length === 0) return;
-    const parking = parkingArgument(projection, parks, queued);
-    const written = await writeBatch(db, projection, fence, progress, changes, shards, { parking });
+    const written = await writeBatch(db, projection, fence, progress, changes, shards, {
+      parking: parkingArgument(projection, parks, queued),
+      parts: partsArgument(projection, parts, parking),
+    });
     for (const { key, row } of written.rows) this.#rows.keep(key, row);
+    this.#joining?.keep(parts);
     this.#parked.add(parks, queued);
     // Whoever takes it out of parking writes it; and what a fold that threw did to it is not known.
-    for (const { key } of parks) this.#rows.drop(key);
+    for (const { key } of parks) {
+      this.#rows.drop(key);
+      this.#joining?.drop(key);
+    }
     const events = progress.reduce((sum, { from, til }) => sum + til - from, 0);
     const { heads, entries } = written;
     wrote({ progress, heads, entries, events, changes: changes.length, parks });
   }
 }
 
-/** The one event of a batch makes rows that Postgres refuses: all keys that it changes are parked, or it stops there. */
+/** Up to where each batch is in. */
+const progressOf = (batches: readonly EventBatch[], stops: readonly (Stop | undefined)[]): Progress[] =>
+  batches.map((batch, index) => {
+    const stop = stops[index];
+    const til = stop ? (batch.entries[stop.at - 1]?.seq ?? batch.from) : lastSeq(batch);
+    return { source: batch.source, shard: batch.shard, from: batch.from, til };
+  });
+
+/** The one event of a batch makes rows that Postgres refuses: all that it changes is parked, or it stops there. */
 function refuse(
   { queued, parks }: Folded,
-  changes: readonly Change[],
+  changed: readonly string[],
   [decoded]: readonly Decoded[],
   parking: ParkingRoom,
   error: unknown,
 ): Pick<Folded, 'stops' | 'parks' | 'queued'> {
   const event = decoded?.entries[0];
-  const keys = changes.map(({ key }) => key).filter((key) => parks.every((park) => park.key !== key));
+  const keys = changed.filter((key) => parks.every((park) => park.key !== key));
   const fits = parks.length + keys.length <= parking.keys && queued.length + keys.length <= parking.events;
   if (!event || !fits || keys.length === 0) {
     return { stops: event ? [{ kind: 'poison', at: 0, event, error }] : [], parks: [], queued: [] };

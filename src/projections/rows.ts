@@ -19,6 +19,32 @@ export interface KnownRow {
 
 export const NO_ROW: KnownRow = Object.freeze({ rev: 0, row: null, json: null });
 
+/**
+ * Rows as they were read: key → row.
+ * @param rows columns in the order of the definition, the revision, the bytes up to each
+ * @throws BatchTooLarge when they are more than `maxBytes`
+ */
+export function knownRows(
+  projection: AnyProjection,
+  rows: readonly (readonly unknown[])[],
+  maxBytes: number,
+): Map<string, KnownRow> {
+  const { fields } = projection;
+  if (Number(rows.at(-1)?.[fields.length + 1] ?? 0) > maxBytes)
+    throw new BatchTooLarge(`more than ${maxBytes} bytes of rows`);
+  const keyAt = fields.findIndex(({ name }) => name === projection.key);
+  return new Map(
+    rows.map((values) => [
+      String(values[keyAt]),
+      {
+        rev: Number(values[fields.length]),
+        row: rowFromColumns(projection, values),
+        json: rowJsonFromColumns(projection, values),
+      },
+    ]),
+  );
+}
+
 export class Rows {
   readonly #db: Database;
   readonly #projection: AnyProjection;
@@ -48,17 +74,8 @@ export class Rows {
       else missing.push(key);
     }
     if (missing.length === 0) return found;
-    const keyAt = this.#projection.fields.findIndex(({ name }) => name === this.#projection.key);
     const rows = await this.#db.query(selectRows(this.#db, this.#projection), [textArray(missing), maxBytes]);
-    if (Number(rows.at(-1)?.[this.#projection.fields.length + 1] ?? 0) > maxBytes)
-      throw new BatchTooLarge(`more than ${maxBytes} bytes of rows`);
-    for (const values of rows) {
-      found.set(String(values[keyAt]), {
-        rev: Number(values[this.#projection.fields.length]),
-        row: rowFromColumns(this.#projection, values),
-        json: rowJsonFromColumns(this.#projection, values),
-      });
-    }
+    for (const [key, row] of knownRows(this.#projection, rows, maxBytes)) found.set(key, row);
     for (const key of missing) if (!found.has(key)) found.set(key, NO_ROW);
     return found;
   }

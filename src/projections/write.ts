@@ -60,11 +60,12 @@ const UNIQUE_VIOLATION = '23505';
 
 /** One batch: the whole transaction, arguments as of `createApply`. A named statement: its plan is a call and no more. */
 const callApply = (db: Writer, projection: AnyProjection): string =>
-  `SELECT heads, written, waiting FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`;
+  `SELECT heads, written, waiting FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`;
 
 const isKeyOfTable = (error: unknown): boolean =>
   !(error instanceof Error && 'constraint' in error && !String(error.constraint).startsWith('_pk_'));
 
+/** What an error of a write means; undefined when it is no conflict. */
 export function conflictOf(error: unknown): WriteConflict | undefined {
   const state = sqlState(error);
   // Of a unique index that somebody put on the table: refused, as any other constraint.
@@ -148,12 +149,14 @@ export interface Written {
   readonly waiting: number;
 }
 
-/** What is written of parked keys, beside rows and checkpoints. */
+/** What is written beside rows and checkpoints: parked keys, parts of streams. */
 export interface ParkedWrite {
   /** The argument of `park_v1`: events that wait, and the keys that they wait behind. */
   readonly parking?: string | undefined;
   /** The argument of `unpark_v1`: events that are in now, of keys that are parked. */
   readonly release?: string | undefined;
+  /** Where rows are made of parts of streams: those that are written, and what the rows were made from (parts/). */
+  readonly parts?: string | undefined;
 }
 
 /**
@@ -169,7 +172,7 @@ export async function writeBatch(
   progress: readonly Progress[],
   changes: readonly Change[],
   shards: number,
-  { parking, release }: ParkedWrite = {},
+  { parking, release, parts }: ParkedWrite = {},
 ): Promise<Written> {
   const { ordered, into, at, off, counts } = place(changes, shards);
   const gone = ordered.filter(({ after }) => after.json === null).map(({ key }) => key);
@@ -198,6 +201,7 @@ export async function writeBatch(
     textArray(gone),
     parking ?? null,
     release ?? null,
+    parts ?? null,
   ];
   const { heads, recordedAt, waiting } = await call(db, projection, values);
   const log = changeLogOf(projection);

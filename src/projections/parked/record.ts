@@ -1,6 +1,7 @@
 /** What is to be parked, as `park_v1` takes it. */
 import type { AnyProjection } from '../../domain/projection.js';
 import { messageOf } from '../../platform/errors.js';
+import { cellName } from '../parts/cells.js';
 import type { Park, Queued } from './types.js';
 
 /** Of an error's message: a text that somebody else made may hold whatever the event held. */
@@ -28,10 +29,9 @@ export function parkingArgument(
   const fresh = new Set(parks.map(({ key }) => key));
   const believed = new Set(queued.flatMap(({ key }) => (fresh.has(key) ? [] : [key])));
   return JSON.stringify({
-    believed: [...believed].map((key) => ({ part: '', key })),
+    believed: [...believed].map(cellName),
     parks: parks.map(({ key, event, error, attempts }) => ({
-      part: '',
-      key,
+      ...cellName(key),
       source: event.category,
       shard: event.shard,
       seq: event.seq,
@@ -41,8 +41,7 @@ export function parkingArgument(
       attempts,
     })),
     events: queued.map(({ key, event: { category, shard, seq } }) => ({
-      part: '',
-      key,
+      ...cellName(key),
       source: category,
       shard,
       seq,

@@ -1,6 +1,7 @@
 /** What one worker knows of the parked keys of its projection: read once, kept up with what it parks, read again after a conflict. */
 import type { AnyProjection } from '../../domain/projection.js';
 import type { Database } from '../../platform/postgres/database.js';
+import { cellOf } from '../parts/cells.js';
 import { selectParkedKeys } from './statements.js';
 import type { Park, ParkingRoom, Queued } from './types.js';
 
@@ -43,10 +44,10 @@ export class ParkedKeys {
 
   async #read(): Promise<{ keys: Set<string>; events: number }> {
     const { name, version } = this.#projection;
-    const rows = await this.#db.query<[string, number]>(selectParkedKeys(this.#db), [name, version]);
+    const rows = await this.#db.query<[string, string, number]>(selectParkedKeys(this.#db), [name, version]);
     return {
-      keys: new Set(rows.map(([key]) => key)),
-      events: rows.reduce((sum, [, queued]) => sum + queued, 0),
+      keys: new Set(rows.map(([part, key]) => cellOf({ part, key }))),
+      events: rows.reduce((sum, [, , queued]) => sum + queued, 0),
     };
   }
 }

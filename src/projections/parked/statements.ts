@@ -8,4 +8,4 @@ type Tables = Pick<Database, 'table'>;
  * (apply.ts). $1 projection, $2 version.
  */
 export const selectParkedKeys = (db: Tables): string =>
-  `SELECT key, queued FROM ${db.table('parked')} WHERE projection = $1 AND version = $2::int AND part = ''`;
+  `SELECT part, key, queued FROM ${db.table('parked')} WHERE projection = $1 AND version = $2::int`;
