@@ -1,5 +1,6 @@
 /** Puts the parts of one process together, in the order in which they start; they stop in the reverse of it. */
 import type { AnyApp } from '../domain/app.js';
+import type { Inside } from './inside.js';
 import type { StoredEvent } from '../domain/events.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
@@ -60,6 +61,8 @@ export interface RuntimeUrls {
 
 export interface Assembly {
   readonly stack: Stack;
+  /** Undefined without the `api` role. */
+  readonly inside: Inside | undefined;
   /** Valid once the stack is started. */
   urls(): RuntimeUrls;
 }
@@ -141,6 +144,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const layers = [...base, watching, ...roles, http];
   return {
     stack: stackOf('tidemark', layers, { logger, stopTimeoutMs: config.stopTimeoutMs }),
+    inside: api?.inside,
     urls() {
       const host = urlHost(config.host);
       const at = `http://${host}:${http.port}`;

@@ -6,6 +6,7 @@ import { showUrl, type Logger } from '../platform/logger.js';
 import { assemble, type Assembly, type OwnPostgres, type RuntimeUrls } from './assembly.js';
 import type { Config } from './config.js';
 import type { Phase } from './health.js';
+import type { Inside } from './inside.js';
 import { prepareDatabase } from './prepare.js';
 import { VERSION } from './version.js';
 
@@ -26,6 +27,8 @@ export interface Runtime extends Service {
   stop(): Promise<void>;
   /** Where it is; once it is started. */
   readonly urls: RuntimeUrls;
+  /** For the test kit, once it is started; undefined without the `api` role. */
+  readonly inside: Inside | undefined;
 }
 
 /**
@@ -72,6 +75,9 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
     get urls() {
       if (!assembly) throw new Error('the runtime has no URLs before it is started');
       return assembly.urls();
+    },
+    get inside() {
+      return assembly?.inside;
     },
   };
 }

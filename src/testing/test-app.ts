@@ -3,17 +3,23 @@ import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import { loadConfig } from '../app/config.js';
 import { startTemporaryPostgres } from '../app/embedded/temporary.js';
+import type { Inside } from '../app/inside.js';
 import { createRuntime, type Runtime } from '../app/runtime.js';
-import type { Aggregate, CommandSchemas, EventSources } from '../domain/aggregate.js';
+import type { Aggregate, AnyAggregate, CommandSchemas, EventSources } from '../domain/aggregate.js';
 import type { AnyApp } from '../domain/app.js';
 import type { Tags } from '../domain/events.js';
 import type { Projection } from '../domain/projection.js';
 import type { Query } from '../domain/query.js';
+import { isTidemarkError } from '../platform/errors.js';
 import { silentLogger, type Logger } from '../platform/logger.js';
 import { Database } from '../platform/postgres/database.js';
 import { dropSchema } from '../platform/postgres/schema.js';
 import type { ScalarValue } from '../protocol/frames.js';
+import { isProblemCode, problemOf } from '../protocol/problems.js';
+import type { GivenEvent } from './given.js';
 import { callHttp, ProblemError } from './http-client.js';
+import { appendOf } from './happened.js';
+import { initialStand, type Happening } from './rehearsal.js';
 import { subscribeTo, type SubscribeTo, type Subscription } from './subscription.js';
 
 export interface TestAppOptions {
@@ -55,6 +61,16 @@ export interface TestApp {
     payload: z.input<C[K]>,
     options?: ExecuteOptions,
   ): Promise<Executed>;
+  /**
+   * Appends events to a stream as if they had happened, past its commands; their tags are taken from the aggregate. For
+   * tests of what follows from events, such as the handler of `tables(…)`.
+   * @throws AssertionError when an event or the state after it breaks its schema; TidemarkError `stream_conflict`
+   */
+  append<S, E extends EventSources, C extends CommandSchemas, T extends Tags>(
+    aggregate: Aggregate<string, S, E, C, T>,
+    streamId: string,
+    events: readonly GivenEvent<E>[],
+  ): Promise<void>;
   /** State and version of a stream; null where it has no event. */
   stream<S>(
     aggregate: Aggregate<string, S, EventSources, CommandSchemas, Tags>,
@@ -107,6 +123,12 @@ class RunningTestApp implements TestApp {
     return this.#runtime.urls;
   }
 
+  get #inside(): Inside {
+    const { inside } = this.#runtime;
+    if (!inside) throw new Error('the application is not started');
+    return inside;
+  }
+
   async execute(
     aggregate: { readonly name: string },
     streamId: string,
@@ -123,6 +145,11 @@ class RunningTestApp implements TestApp {
     const executed = (await this.#call(path, { body: payload, headers })) as Executed;
     this.#tokens.push(executed.token);
     return executed;
+  }
+
+  async append(aggregate: AnyAggregate, streamId: string, events: readonly Happening[]): Promise<void> {
+    const before = (await this.stream(aggregate, streamId)) ?? initialStand(aggregate);
+    this.#tokens.push(await this.#inside.append(appendOf(aggregate, streamId, before, events)));
   }
 
   async stream<S>(
@@ -159,10 +186,22 @@ class RunningTestApp implements TestApp {
   async caughtUp(): Promise<void> {
     const tokens = this.#tokens;
     this.#tokens = [];
+    if (tokens.length === 0) return;
     for (let at = 0; at < tokens.length; at += TOKENS_A_CALL) {
       const after = tokens.slice(at, at + TOKENS_A_CALL).map((token) => ['after', token] as const);
       const query = [...after, ['wait', WAIT_MS], ['limit', '1']] as const;
-      await Promise.all(this.#app.projections.map(({ name }) => this.#call(['views', name], { query })));
+      await Promise.all(this.#app.views.map(({ name }) => this.#call(['views', name], { query })));
+    }
+    if (this.#app.projections.length > this.#app.views.length) await this.#tablesCaughtUp(tokens);
+  }
+
+  /** Tables have no view to ask. */
+  async #tablesCaughtUp(tokens: readonly string[]): Promise<void> {
+    try {
+      await this.#inside.caughtUp(tokens, Number(WAIT_MS));
+    } catch (error) {
+      if (!isTidemarkError(error) || !isProblemCode(error.code)) throw error;
+      throw new ProblemError('caughtUp()', problemOf(error.code, error.message));
     }
   }
 

@@ -13,6 +13,7 @@ import { Views } from '../../queries/views.js';
 import { WaiterHub } from '../../queries/waiter-hub.js';
 import type { ProjectionState } from '../../projections/types.js';
 import type { Context, RoleLayer } from '../context.js';
+import { createInside, type Inside } from '../inside.js';
 import { appendMetrics, commandGauges, commandMetrics } from '../metrics/write-side.js';
 
 /** Connections for the appends to several streams and for reads of streams, beside one per lane. */
@@ -28,6 +29,7 @@ export interface ApiOptions {
 export interface ApiRole extends RoleLayer {
   readonly bus: CommandBus;
   readonly store: PostgresEventStore;
+  readonly inside: Inside;
 }
 
 function writeSide(context: Context): { store: PostgresEventStore; bus: CommandBus } {
@@ -86,6 +88,7 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
     stopWeight: 2,
     bus,
     store,
+    inside: createInside({ app, store, waiters, signer }),
     operations: [commandOperations(app), streamOperations(app), viewOperations(app), queryOperations(app)],
     routes(server) {
       registerCommandRoutes(server, { app, bus });
