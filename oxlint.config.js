@@ -9,7 +9,7 @@ export const HOUSE = {
   protocol: { rooms: [], packages: [], node: false },
   // Pure; kysely only as the type of a handler's database.
   domain: { rooms: [], packages: ['zod'], types: ['kysely'] },
-  platform: { rooms: ['protocol'], packages: ['kysely', 'pg', 'pino', 'uuid', 'zod'] },
+  platform: { rooms: ['protocol'], packages: ['kysely', 'pg', 'pg-copy-streams', 'pino', 'uuid', 'zod'] },
   'event-store': { rooms: ['domain', 'platform', 'protocol'], packages: ['pg', 'lru-cache', 'uuid', 'zod'] },
   commands: {
     rooms: ['domain', 'event-store', 'platform', 'protocol'],
