@@ -5,6 +5,7 @@ import type { Database } from '../../platform/postgres/database.js';
 import { newEpoch } from '../../platform/postgres/logs.js';
 import * as ddl from '../ddl.js';
 import { changeLogOf, indexName, readModelTable } from '../names.js';
+import { emptyParts } from '../parts/ddl.js';
 import { move, type ProjectionState } from '../states.js';
 import { isLoadable } from './loadable.js';
 import { endLoaders, LOADER_ROLE, setUnloaded, truncateRows } from './statements.js';
@@ -38,6 +39,7 @@ export async function rebuildProjection(db: Database, projection: AnyProjection)
     for (const statement of ddl.forgetVersion(db)) await tx.query(statement, self);
     await tx.query(endLoaders, [db.table(readModelTable(projection)), `tidemark:${LOADER_ROLE}`]);
     await tx.query(truncateRows(db, projection));
+    for (const statement of emptyParts(db, projection)) await tx.query(statement);
     if (loads) {
       if (!projection.manyStreams) await tx.query(ddl.dropKey(db, projection));
       for (const columns of ddl.indexesOf(projection))
