@@ -5,8 +5,10 @@ import { readShard } from '../../event-store/reads.js';
 import { eventStoreStatements } from '../../event-store/statements.js';
 import { service } from '../../platform/lifecycle.js';
 import { Projections } from '../../projections/projections.js';
+import { retentionOf, Trimmer } from '../../projections/trimming/trimmer.js';
 import type { Context, RoleLayer } from '../context.js';
 import { projectorMetrics } from '../metrics/read-side.js';
+import { trimmingMetrics } from '../metrics/trimming.js';
 
 export interface ProjectorRole extends RoleLayer {
   readonly projections: Projections;
@@ -40,9 +42,22 @@ export function createProjectorRole(context: Context): ProjectorRole {
     directives: context.registry,
     observer,
   });
+  const trimmer: Trimmer = new Trimmer({
+    db,
+    leases,
+    retention: retentionOf(app),
+    logger,
+    observer: trimmingMetrics(metrics, () => trimmer.logs),
+  });
   const life = service('projector', {
-    start: () => projections.start(),
-    stop: () => projections.stop(),
+    async start() {
+      await projections.start();
+      await trimmer.start();
+    },
+    async stop() {
+      await trimmer.stop();
+      await projections.stop();
+    },
   });
   return { ...life, name: 'projector', stopWeight: 2, projections };
 }
