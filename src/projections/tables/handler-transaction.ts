@@ -90,8 +90,9 @@ class HandlerTransaction {
     });
     try {
       await Promise.race([this.#projection.handle({ db: connection.kysely(tables), events }), deadline]);
-      // What it sent and did not wait for is part of the batch too.
-      await Promise.race([connection.close(), deadline]);
+      // What it asked for and did not wait for is part of the batch too.
+      await Promise.race([connection.idle(), deadline]);
+      await connection.close();
       // A handler that caught it would lose the batch: Postgres answers COMMIT with a rollback then.
       if (connection.failure !== undefined) throw connection.failure;
     } catch (error) {

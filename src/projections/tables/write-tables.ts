@@ -53,14 +53,12 @@ const READS_BY_NAME = /\b(?:from|join|table)\s+(?:only\s+)?["a-z_]/i;
 const HAS_SELECT = /\b(?:select|table)\b/i;
 
 class WriteMapper extends TableMapper {
-  readonly #projection: string;
   readonly #tables: ReadonlyMap<string, WriteTable>;
   /** What the statements around this node write, innermost last. */
   readonly #targets: WriteTable[] = [];
 
-  constructor(projection: string, tables: ReadonlyMap<string, WriteTable>) {
+  constructor(tables: ReadonlyMap<string, WriteTable>) {
     super();
-    this.#projection = projection;
     this.#tables = tables;
   }
 
@@ -81,7 +79,7 @@ class WriteMapper extends TableMapper {
     this.#targets.push(target);
     const mapped = super.transformInsertQuery({ ...node, ...(values && { values }) }, queryId);
     this.#targets.pop();
-    // Its type says TableNode, though kysely itself puts an alias there for `insertInto('a as b')`.
+    // Its type says TableNode; what is written is whatever stands there, and the alias lets `sales.cents` name the row that is there.
     return { ...mapped, into: into as OperationNode as TableNode };
   }
 
@@ -137,7 +135,7 @@ class WriteMapper extends TableMapper {
   }
 
   #refused(what: string): RefusedStatement {
-    return new RefusedStatement(`the handler of ${this.#projection} ${what}`);
+    return new RefusedStatement(`it ${what}`);
   }
 
   #find(name: string): WriteTable {
@@ -187,11 +185,9 @@ function jsonValues({ columns = [] }: InsertQueryNode, node: ValuesNode, { json 
 
 /** Made once a projection; kysely calls it for each statement. */
 export class WriteTables implements KyselyPlugin {
-  readonly #projection: AnyTables;
   readonly #tables: ReadonlyMap<string, WriteTable>;
 
   constructor(schema: string, projection: AnyTables) {
-    this.#projection = projection;
     this.#tables = new Map(
       readableTables(projection).map(({ name, table, fields }) => [
         name,
@@ -204,7 +200,7 @@ export class WriteTables implements KyselyPlugin {
   }
 
   transformQuery({ node, queryId }: PluginTransformQueryArgs): RootOperationNode {
-    const mapper = new WriteMapper(this.#projection.name, this.#tables);
+    const mapper = new WriteMapper(this.#tables);
     mapper.checkStatement(node);
     const mapped = mapper.transformNode(node, queryId);
     if (mapped.kind !== 'SelectQueryNode' || mapped.limit || mapped.fetch) return mapped;
@@ -213,8 +209,6 @@ export class WriteTables implements KyselyPlugin {
 
   async transformResult({ result }: PluginTransformResultArgs): Promise<QueryResult<UnknownRow>> {
     if (result.rows.length <= MAX_ROWS) return result;
-    throw new RefusedStatement(
-      `the handler of ${this.#projection.name}: a statement gave more than ${MAX_ROWS} rows; it needs a limit`,
-    );
+    throw new RefusedStatement(`it read more than ${MAX_ROWS} rows with one statement, which needs a limit`);
   }
 }

@@ -28,10 +28,10 @@ export const selectVersions = (db: Tables): string =>
 
 /**
  * The version may be served from now on: it is loaded, and as far as the one before it. Not where it was rebuilt since that
- * was seen. Locks: the version's row. $1 name, $2 version, $3 change log, $4 its epoch as it was seen.
+ * was seen. Locks: the version's row. $1 name, $2 version, $3 change log, $4 its epoch (or the version's own) as it was seen.
  */
 export const updateReady = (db: Tables): string =>
   `UPDATE ${db.table('projections')} p SET ready_at = now()
    WHERE p.name = $1 AND p.version = $2::int AND p.ready_at IS NULL AND p.loaded
-     AND NOT EXISTS (SELECT FROM ${db.table('shards')} s WHERE s.log = $3 AND s.epoch <> $4)
+     AND coalesce((SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $3), p.epoch) = $4
    RETURNING p.name`;

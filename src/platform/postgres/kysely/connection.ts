@@ -60,6 +60,16 @@ export class OneConnection implements DatabaseConnection {
     return this.#failure;
   }
 
+  /** Resolves when all is over that was asked for, also what nobody waits for: kysely is a few turns behind its callers. */
+  async idle(): Promise<void> {
+    let last: Promise<unknown>;
+    do {
+      await new Promise(setImmediate);
+      last = this.#last;
+      await last;
+    } while (last !== this.#last);
+  }
+
   /** Takes no further statement; resolves when those that were sent are over. */
   async close(): Promise<void> {
     this.#closed = true;
