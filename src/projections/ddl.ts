@@ -136,22 +136,17 @@ export const selectProjection = (db: Tables): string =>
   `SELECT fingerprint, definition, state FROM ${db.table('projections')} WHERE name = $1 AND version = $2::int`;
 
 /**
- * A new version. It may be served at once when it is the first of its name and need not be built. Its epoch is that of its
- * change log. Locks: none that others wait for. $1 name, $2 version, $3 fingerprint, $4 definition, $5 change log, $6 whether it is to be built.
+ * A new version. Whoever serves it says when it is ready (versions/readiness.ts). Its epoch is that of its change log. Locks: none that others wait for. $1 name, $2 version, $3 fingerprint, $4 definition, $5 change log, $6 whether it is to be built.
  */
 export const insertProjection = (db: Tables): string =>
   `INSERT INTO ${db.table('projections')} (name, version, fingerprint, definition, epoch, state, loaded, ready_at)
-   SELECT $1, $2::int, $3, $4::json, max(s.epoch), CASE WHEN $6::boolean THEN 'building' ELSE 'catching_up' END, NOT $6::boolean,
-     CASE WHEN NOT $6::boolean AND NOT EXISTS (
-       SELECT FROM ${db.table('projections')} o WHERE o.name = $1 AND o.version <> $2::int AND o.state <> 'retired') THEN now() END
+   SELECT $1, $2::int, $3, $4::json, max(s.epoch), CASE WHEN $6::boolean THEN 'building' ELSE 'catching_up' END, NOT $6::boolean, NULL
    FROM ${db.table('shards')} s WHERE s.log = $5`;
 
 /** A retired version comes back, perhaps with another definition. Locks: its row. Parameters as above. */
 export const renewProjection = (db: Tables): string =>
   `UPDATE ${db.table('projections')} p SET fingerprint = $3, definition = $4::json, created_at = now(), loaded = NOT $6::boolean,
-     accept_parked = false, progress = NULL, epoch = (SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $5),
-     ready_at = CASE WHEN NOT $6::boolean AND NOT EXISTS (
-       SELECT FROM ${db.table('projections')} o WHERE o.name = $1 AND o.version <> $2::int AND o.state <> 'retired') THEN now() END
+     accept_parked = false, progress = NULL, epoch = (SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = $5), ready_at = NULL
    WHERE p.name = $1 AND p.version = $2::int`;
 
 /**

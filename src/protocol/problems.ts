@@ -102,6 +102,11 @@ export const PROBLEMS = {
     'Other views depend on the SQL view',
     'Drop or change those that the answer names, and make them anew after the swap.',
   ),
+  view_in_use: entry(
+    409,
+    'Somebody reads the SQL view for longer than was waited',
+    'Try again later, or end the reads that the answer names.',
+  ),
   fold_failed_again: entry(
     409,
     'The parked event could not be folded this time either',
