@@ -308,6 +308,22 @@ describe('keys', () => {
     expect(keysFor((event: { tags: { a: string } }) => event.tags.a)).toEqual(['x']);
   });
 
+  test('are at most 10,000, and a fold is told for which one it is called', () => {
+    const many = (count: number): string[] => Array.from({ length: count }, (_, n) => `k-${n}`);
+    expect(keysFor(() => many(10_000))).toHaveLength(10_000);
+    expect(() => keysFor(() => many(10_001))).toThrow(
+      /^keys of Placed \(stream "s-1" version 4\): 10001 rows; expected at most 10000, and a join where/,
+    );
+    const told = projection('summary', options).on(Order, {
+      keys: () => ['a', 'b'],
+      fold: { Placed: (_row, _event, key) => ({ ...full, note: key }) },
+    });
+    const [source] = told.sources;
+    const event = source && toRecorded(source, stored('Placed', { cents: 1 }));
+    const rows = event && ['a', 'b'].map((key) => foldRow(told, source, key, null, event));
+    expect(rows?.map((row) => row?.['note'])).toEqual(['a', 'b']);
+  });
+
   test('are not asked for where no fold handles the event', () => {
     const { sources } = keyed(() => {
       throw new Error('asked');

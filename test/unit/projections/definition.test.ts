@@ -16,6 +16,15 @@ const Thing = aggregate('thing', {
   .evolve({ Made: (state) => state })
   .decide({});
 
+const Other = aggregate('other', {
+  state: z.object({}),
+  initial: {},
+  events: { Made: z.object({}) },
+  commands: {},
+})
+  .evolve({ Made: (state) => state })
+  .decide({});
+
 const row = z.object({ id: z.string(), at: z.iso.datetime(), size: z.enum(['s', 'm']), n: z.int() });
 const options = { version: 1, row, key: 'id', channels: ['size', ['n', 'size']] } as const;
 const base = projection('things', options).on(Thing, { fold: { Made: () => null } });
@@ -54,12 +63,47 @@ describe('a definition', () => {
     ]);
   });
 
+  it('is what it was before there were joins and rows that move', () => {
+    // Written down from Tidemark 0.1: a table that was made then is still this definition’s.
+    expect(fingerprintOf(definitionOf(base))).toBe(
+      '904e56465673d4384f3076c9c9ee1f909fda9a9ef10eb3d4bb5ded7face79295',
+    );
+  });
+
+  it('is another when a join or what it gives differs', () => {
+    const bare = projection('things', { ...options, row: row.extend({ of: z.string(), name: z.string() }) });
+    const joined = (none: string) =>
+      bare
+        .join(Thing, { by: 'of', none: { name: none }, fold: { Made: () => null } })
+        .on(Other, { fold: { Made: () => null } });
+    const plain = bare.on(Other, { fold: { Made: () => null } });
+    const change = (from: AnyProjection, to: AnyProjection) =>
+      differences(definitionOf(from), definitionOf(to));
+    expect(change(plain, joined(''))).toEqual([
+      'joins: added ({"thing by of":{"name":""}})',
+      'sources.thing: added ("joined")',
+    ]);
+    expect(change(joined(''), joined('?'))).toEqual(['joins.thing by of.name: "" → "?"']);
+    const moving = bare.moving(Other, { fold: { Made: () => null } });
+    expect(change(plain, moving)).toEqual(['sources.other: "by stream" → "moving"']);
+  });
+
   it('survives the way to Postgres and back', () => {
     expect(differences(JSON.parse(JSON.stringify(definitionOf(base))), definitionOf(base))).toEqual([]);
   });
 });
 
 describe('names and indexes', () => {
+  it('serve what joins go by, unless an index begins with it or it is the key', () => {
+    const bare = { ...options, row: row.extend({ of: z.string().nullable(), name: z.string() }) } as const;
+    const joining = { none: { name: '' }, fold: { Made: () => null } } as const;
+    const by = (of: 'of' | 'id', indexes: readonly ('of' | readonly ['of', 'at'])[] = []) =>
+      indexesOf(projection('things', { ...bare, indexes, channels: [] }).join(Thing, { ...joining, by: of }));
+    expect(by('of')).toEqual([['of', 'id']]);
+    expect(by('of', [['of', 'at']])).toEqual([['of', 'at', 'id']]);
+    expect(by('id')).toEqual([]);
+  });
+
   it('end each index with the key, and serve each channel by a prefix of one', () => {
     expect(indexesOf(base)).toEqual([
       ['size', 'id'],
