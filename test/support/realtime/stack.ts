@@ -8,6 +8,7 @@ import { signingKey } from '../../../src/platform/postgres/migrate.js';
 import { Signer } from '../../../src/platform/signing.js';
 import { readChanges } from '../../../src/projections/change-log.js';
 import { readSnapshot } from '../../../src/projections/snapshot.js';
+import { dropSlot, openNext, readSlots } from '../../../src/projections/trimming/slots.js';
 import type { ChangeEntry } from '../../../src/projections/types.js';
 import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../../src/protocol/frames.js';
 import { createGateway, type Gateway } from '../../../src/realtime/gateway.js';
@@ -57,10 +58,12 @@ export class RealtimeStack {
     return stack;
   }
 
+  /** @param watching told of heads, as in an application; without, only entries and clients tell what happened to the log */
   async gateway(
     engine: SocketEngine,
     settings: GatewaySettingsInput = {},
     observer: GatewayObserver = {},
+    watching = true,
   ): Promise<Gateway> {
     const { db, projecting, signer } = this;
     const gateway = createGateway({
@@ -81,7 +84,8 @@ export class RealtimeStack {
       logger: silentLogger,
       observer,
       settings: { port: 0, quietMs: 200, ...settings },
-      watchHeads: (listener) => this.#probe.onHeads(({ heads }) => listener(heads)),
+      watchHeads: (listener) =>
+        watching ? this.#probe.onHeads(({ heads }) => listener(heads)) : () => undefined,
     });
     this.#gateways.push(gateway);
     await gateway.start();
@@ -100,6 +104,19 @@ export class RealtimeStack {
 
   remove(id: string): Promise<void> {
     return append(this.projecting.store, 'card', id, [{ type: 'CardRemoved', data: {} }]);
+  }
+
+  /** A new slot for the change log, and all older ones dropped: everything that is in it now is gone. */
+  async trim(): Promise<void> {
+    const found = (await readSlots(this.db)).find(({ log }) => log === BOARD_LOG);
+    if (!found) throw new Error('there is no change log');
+    await openNext(this.db, found);
+    for (const { slot } of found.slots) await dropSlot(this.db, BOARD_LOG, slot, 5_000);
+  }
+
+  /** The log is as if it had been rebuilt in place. */
+  async newEpoch(epoch: string): Promise<void> {
+    await this.db.query(`UPDATE tidemark.shards SET epoch = $2 WHERE log = $1`, [BOARD_LOG, epoch]);
   }
 
   caughtUp(): Promise<void> {
