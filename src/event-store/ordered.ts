@@ -26,13 +26,13 @@ export async function* eventsByStream(
   yield* pages(db, category, after, Number.MAX_SAFE_INTEGER, upto);
 }
 
-/** Pages of one stream, from its first event. */
-export async function* eventsOfStream(
+/** Pages of some streams, one stream after the other, each from its first event. */
+export async function* eventsOfStreams(
   db: Database,
   category: string,
-  streamId: string,
+  streamIds: Iterable<string>,
 ): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  yield* pages(db, category, streamId, 0, streamId);
+  for (const streamId of streamIds) yield* pages(db, category, streamId, 0, streamId);
 }
 
 async function* pages(

@@ -8,6 +8,9 @@ export class OutOfTime extends Error {
   override readonly name = 'OutOfTime';
 }
 
+/** The longest that a timer takes. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 export interface BoundsOptions {
   /** From now; ms. */
   readonly timeoutMs: number;
@@ -17,16 +20,33 @@ export interface BoundsOptions {
 export class Bounds {
   readonly #until: number;
   readonly #signal: AbortSignal | undefined;
+  /** Aborted when the time is over, or when the caller’s signal is. */
+  readonly ended: AbortSignal;
 
   constructor({ timeoutMs, signal }: BoundsOptions) {
     this.#until = performance.now() + timeoutMs;
     this.#signal = signal;
+    const over = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_MS));
+    this.ended = signal ? AbortSignal.any([signal, over]) : over;
   }
 
   /** @throws OutOfTime; the signal’s reason once it is aborted */
   check(): void {
     this.#signal?.throwIfAborted();
     if (performance.now() >= this.#until) throw new OutOfTime('the time is over');
+  }
+
+  /** What `work` gives; what it threw since the end came is told as the end. @throws as `check`; as `work` */
+  async within<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (this.ended.aborted) {
+        this.#signal?.throwIfAborted();
+        throw new OutOfTime('the time is over');
+      }
+      throw error;
+    }
   }
 
   /**

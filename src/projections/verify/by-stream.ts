@@ -4,52 +4,32 @@
  */
 import type { AnyProjection } from '../../domain/projection.js';
 import type { StoredEvent } from '../../domain/events.js';
-import { eventsByStream, eventsOfStream } from '../../event-store/ordered.js';
-import type { Database } from '../../platform/postgres/database.js';
+import { eventsByStream, eventsOfStreams } from '../../event-store/ordered.js';
 import { byteOrder, sortByBytes } from '../../platform/postgres/logs.js';
 import { shardOf } from '../../platform/murmur2.js';
 import { readModelTable } from '../names.js';
-import type { Bounds } from './bounds.js';
+import { EVENTS_A_TURN, type VerifyContext } from './context.js';
 import { checkLastChanges, checkNamedChanges, checkWholeLog } from './changes.js';
 import { judge } from './compare.js';
 import { Refolded } from './folding.js';
-import type { Findings } from './report.js';
+import type { LeftOut } from './left-out.js';
 import {
-  readNotes,
+  readLeftOut,
   readPositions,
   readRowPage,
   readRowsByKey,
   type ActualRow,
-  type KeyNotes,
   type Position,
 } from './snapshot.js';
 import { ESTIMATE_ROWS, sampleKeys, selectStreamsAt } from './statements.js';
 
-export interface VerifyContext {
-  readonly db: Database;
-  readonly projection: AnyProjection;
-  /** Of every log. */
-  readonly shards: number;
-  readonly bounds: Bounds;
-  readonly findings: Findings;
-  /** Differences that are listed at the most. */
-  readonly limit: number;
-  readonly seed: number;
-  /** Rows of many streams that are held in memory at once. */
-  readonly rowsAtOnce: number;
-  /** Called now and then. */
-  readonly progress: () => void;
-}
-
 /** Keys that are looked at as of one moment. */
 const KEYS_AT_ONCE = 200;
-/** Events folded before others get a turn of the event loop. */
-const EVENTS_A_TURN = 250;
 
 /** One look: positions, rows and notes are of one moment. */
 interface Look {
   readonly seqs: ReadonlyMap<number, number>;
-  readonly notes: KeyNotes;
+  readonly leftOut: LeftOut;
   readonly rows: readonly ActualRow[];
 }
 
@@ -60,11 +40,11 @@ const seqsOf = (positions: readonly Position[]): ReadonlyMap<number, number> =>
 /** Folds the events of a look; `done` is called with each stream’s id after its last event that is in. */
 async function refold(
   { projection, shards, bounds, findings }: VerifyContext,
-  { seqs, notes }: Look,
+  { seqs, leftOut }: Look,
   pages: AsyncIterable<readonly StoredEvent[]>,
   done: (streamId: string, refolded: Refolded) => void,
 ): Promise<void> {
-  let refolded = new Refolded(projection, notes.skipped);
+  let refolded = new Refolded(projection, leftOut);
   let current: string | undefined;
   let read = 0;
   for await (const page of pages) {
@@ -74,10 +54,10 @@ async function refold(
       if (event.streamId !== current) {
         if (current !== undefined) done(current, refolded);
         current = event.streamId;
-        refolded = new Refolded(projection, notes.skipped);
+        refolded = new Refolded(projection, leftOut);
       }
       findings.events++;
-      if (!notes.parked.has(current)) refolded.add(event, () => true);
+      refolded.add(event, () => true);
       if (++read % EVENTS_A_TURN === 0) await new Promise(setImmediate);
     }
   }
@@ -91,18 +71,18 @@ async function compareInOrder(
   pages: AsyncIterable<readonly StoredEvent[]>,
 ): Promise<void> {
   const { projection, findings } = context;
-  const none = new Refolded(projection, look.notes.skipped);
+  const none = new Refolded(projection, look.leftOut);
   let at = 0;
   const extras = (before: string | undefined): void => {
     for (let row = look.rows[at]; row; row = look.rows[++at]) {
       if (before !== undefined && byteOrder(row.key, before) >= 0) return;
-      judge(projection, findings, none, look.notes, row.key, row);
+      judge(projection, findings, none, look.leftOut, row.key, row);
     }
   };
   await refold(context, look, pages, (streamId, refolded) => {
     extras(streamId);
     const row = look.rows[at]?.key === streamId ? look.rows[at++] : undefined;
-    judge(projection, findings, refolded, look.notes, streamId, row);
+    judge(projection, findings, refolded, look.leftOut, streamId, row);
   });
   extras(undefined);
 }
@@ -115,9 +95,9 @@ export async function verifyAllStreams(context: VerifyContext): Promise<void> {
       const seqs = seqsOf(await readPositions(db, tx, projection));
       const rows = await readRowPage(db, tx, projection, after);
       const upto = rows.at(-1)?.key;
-      const notes = await readNotes(db, tx, projection, { after, ...(upto !== undefined && { upto }) });
+      const leftOut = await readLeftOut(db, tx, projection, { after, ...(upto !== undefined && { upto }) });
       await checkNamedChanges({ ...context, tx }, rows);
-      return { seqs, rows, notes, upto };
+      return { seqs, rows, leftOut, upto };
     });
     const { upto } = look;
     const range = { after, ...(upto !== undefined && { upto }) };
@@ -129,14 +109,6 @@ export async function verifyAllStreams(context: VerifyContext): Promise<void> {
   await bounds.asOfNow(db, (tx) => checkWholeLog({ ...context, tx }, limit));
 }
 
-async function* streamsOf(
-  db: Database,
-  category: string,
-  keys: readonly string[],
-): AsyncGenerator<readonly StoredEvent[], void, undefined> {
-  for (const key of keys) yield* eventsOfStream(db, category, key);
-}
-
 export async function verifyStreams(context: VerifyContext, wanted: readonly string[]): Promise<void> {
   const { db, projection, bounds } = context;
   const sorted = sortByBytes([...new Set(wanted)]);
@@ -145,11 +117,11 @@ export async function verifyStreams(context: VerifyContext, wanted: readonly str
     const look = await bounds.asOfNow(db, async (tx) => {
       const seqs = seqsOf(await readPositions(db, tx, projection));
       const rows = await readRowsByKey(db, tx, projection, keys);
-      const notes = await readNotes(db, tx, projection, { keys });
+      const leftOut = await readLeftOut(db, tx, projection, { keys });
       await checkLastChanges({ ...context, tx }, keys, rows);
-      return { seqs, notes, rows: rows.toSorted((a, b) => byteOrder(a.key, b.key)) };
+      return { seqs, leftOut, rows: rows.toSorted((a, b) => byteOrder(a.key, b.key)) };
     });
-    await compareInOrder(context, look, streamsOf(db, sourceName(projection), keys));
+    await compareInOrder(context, look, eventsOfStreams(db, sourceName(projection), keys));
     context.progress();
   }
 }

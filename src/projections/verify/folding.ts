@@ -3,23 +3,32 @@ import { foldRow, keysOf, sourceOf, toRecorded } from '../../domain/folding.js';
 import type { StoredEvent } from '../../domain/events.js';
 import type { AnyProjection, RowValue } from '../../domain/projection.js';
 import { messageOf } from '../../platform/errors.js';
+import type { LeftOut } from './left-out.js';
 
-/** Key → the events (`placeName`) that an operator skipped for it. */
-export type Skipped = ReadonlyMap<string, ReadonlySet<string>>;
-
-export const placeName = (source: string, shard: number, seq: number): string => `${source}/${shard}/${seq}`;
-
-export class Refolded {
+/** What the rows of some keys should be. */
+export interface Expected {
   /** Only keys that have a row. */
+  readonly rows: ReadonlyMap<string, RowValue>;
+  /** Rows that may be there as well: a part that is in many rows is in them before its event counts as in. */
+  readonly also: ReadonlyMap<string, RowValue>;
+  /** Keys whose events cannot be folded by this code → why. */
+  readonly failed: ReadonlyMap<string, string>;
+}
+
+export const faultOf = ({ category, type, shard, seq }: StoredEvent, error: unknown): string =>
+  `${category}.${type} (shard ${shard} seq ${seq}): ${messageOf(error)}`;
+
+/** The rows of a projection without the columns of joins, as far as they do not move. */
+export class Refolded implements Expected {
   readonly rows = new Map<string, RowValue>();
-  /** Keys whose events cannot be folded → why. */
+  readonly also: ReadonlyMap<string, RowValue> = new Map();
   readonly failed = new Map<string, string>();
   readonly #projection: AnyProjection;
-  readonly #skipped: Skipped;
+  readonly #leftOut: LeftOut;
 
-  constructor(projection: AnyProjection, skipped: Skipped) {
+  constructor(projection: AnyProjection, leftOut: LeftOut) {
     this.#projection = projection;
-    this.#skipped = skipped;
+    this.#leftOut = leftOut;
   }
 
   /**
@@ -29,7 +38,7 @@ export class Refolded {
    */
   add(stored: StoredEvent, wanted: (key: string) => boolean): void {
     const source = sourceOf(this.#projection, stored.category);
-    if (!source) return;
+    if (!source || source.moving || source.fold[stored.type] === undefined) return;
     let event;
     try {
       event = toRecorded(source, stored);
@@ -39,7 +48,7 @@ export class Refolded {
       return;
     }
     for (const key of keysOf(source, event)) {
-      if (!wanted(key) || this.failed.has(key) || this.#wasSkipped(key, stored)) continue;
+      if (!wanted(key) || this.failed.has(key) || this.#leftOut.has(key, stored)) continue;
       try {
         const next = foldRow(this.#projection, source, key, this.rows.get(key) ?? null, event);
         if (next === null) this.rows.delete(key);
@@ -50,14 +59,9 @@ export class Refolded {
     }
   }
 
-  #wasSkipped(key: string, { category, shard, seq }: StoredEvent): boolean {
-    return this.#skipped.get(key)?.has(placeName(category, shard, seq)) ?? false;
-  }
-
   #fail(key: string, stored: StoredEvent, error: unknown): void {
-    if (this.#wasSkipped(key, stored)) return;
-    const { category, type, shard, seq } = stored;
+    if (this.#leftOut.has(key, stored)) return;
     this.rows.delete(key);
-    this.failed.set(key, `${category}.${type} (shard ${shard} seq ${seq}): ${messageOf(error)}`);
+    this.failed.set(key, faultOf(stored, error));
   }
 }

@@ -4,37 +4,36 @@
  * a part and the checkpoints are of one moment; the events, which never change, are read after it.
  */
 import { createHash } from 'node:crypto';
+import { hasRows } from '../../domain/sources.js';
+import { readInTime } from '../../event-store/copy-out.js';
+import { timeWindows } from '../../event-store/time-windows.js';
 import type { Queryable } from '../../platform/postgres/database.js';
 import { checkLastChanges, checkNamedChanges, checkWholeLog } from './changes.js';
 import { judge } from './compare.js';
-import { Refolded } from './folding.js';
-import { mergedEvents } from './merged.js';
-import type { VerifyContext } from './by-stream.js';
+import { Refolded, type Expected } from './folding.js';
+import { foldMoving, joinRows, type PartsLook } from './parts.js';
+import { EVENTS_A_TURN, type VerifyContext } from './context.js';
 import {
   measureSlice,
-  readNotes,
+  readAhead,
+  readLeftOut,
   readPositions,
   readRowsByKey,
   readSlice,
   type ActualRow,
-  type KeyNotes,
-  type Position,
   type Slice,
 } from './snapshot.js';
 
 const PLACES = 2 ** 32;
 /** Of the rows of one pass, as Postgres reckons them; they take a few times as much in memory, and twice. */
 const PASS_BYTES = 32 * 1024 * 1024;
-const EVENTS_A_TURN = 250;
 
 /** Where a key falls among 2^32 places, by a seed: the same as in statements.ts. */
 export const placeOf = (seed: number, key: string): number =>
   createHash('sha256').update(`${seed}/${key}`).digest().readUInt32BE(0);
 
-interface Look {
-  readonly positions: readonly Position[];
+interface Look extends PartsLook {
   readonly rows: readonly ActualRow[];
-  readonly notes: KeyNotes;
 }
 
 /** More rows came up than were there, so that the pass went on with fewer keys. */
@@ -42,39 +41,59 @@ interface Cut {
   readonly til: number;
 }
 
-/** Folds all events for the keys that are wanted. @param full called when there are more rows than allowed; makes fewer keys wanted */
+type Wanted = (key: string) => boolean;
+
+/** Folds the events of all sources but those that only are joined, in the order in which a build folds them. */
 async function refold(
-  { db, projection, bounds, findings }: VerifyContext,
-  { positions, notes }: Look,
-  wanted: (key: string) => boolean,
+  { db, projection, bounds, findings, rowsAtOnce }: VerifyContext,
+  { positions, leftOut, rows }: Look,
+  wanted: Wanted,
   full: (refolded: Refolded) => void,
-  maxRows: number,
 ): Promise<Refolded> {
-  const refolded = new Refolded(projection, notes.skipped);
+  const refolded = new Refolded(projection, leftOut);
+  const maxRows = Math.max(rowsAtOnce, 2 * rows.length);
+  const folded = projection.sources.filter(hasRows).map(({ aggregate }) => aggregate.name);
+  const ranges = positions
+    .filter(({ source }) => folded.includes(source))
+    .map(({ source: category, shard, seq: upto }) => ({ category, shard, after: 0, upto }));
   let read = 0;
-  for await (const event of mergedEvents(db, positions)) {
-    refolded.add(event, (key) => wanted(key) && !notes.parked.has(key));
-    findings.events++;
-    if (++read % EVENTS_A_TURN > 0) continue;
+  for await (const page of readInTime(db, timeWindows(db, ranges), bounds.ended)) {
     bounds.check();
+    for (const event of page) {
+      refolded.add(event, wanted);
+      if (++read % EVENTS_A_TURN === 0) await new Promise(setImmediate);
+    }
+    findings.events += page.length;
     while (refolded.rows.size + refolded.failed.size > maxRows) full(refolded);
-    await new Promise(setImmediate);
   }
   return refolded;
 }
 
+/** What the rows of wanted keys should be. @param full called when there are more rows than allowed; makes fewer keys wanted */
+async function expectedRows(
+  context: VerifyContext,
+  look: Look,
+  wanted: Wanted,
+  full: (refolded: Refolded) => void,
+): Promise<Expected> {
+  const own = context.projection.rowsMove
+    ? await foldMoving(context, look, wanted)
+    : await context.bounds.within(() => refold(context, look, wanted, full));
+  return joinRows(context, look, own);
+}
+
 function judgeAll(
   { projection, findings }: VerifyContext,
-  { rows, notes }: Look,
-  refolded: Refolded,
-  wanted: (key: string) => boolean,
+  { rows, leftOut }: Look,
+  expected: Expected,
+  wanted: Wanted,
 ): void {
-  const left = new Set([...refolded.rows.keys(), ...refolded.failed.keys()]);
+  const left = new Set([...expected.rows.keys(), ...expected.failed.keys()]);
   for (const row of rows) {
     left.delete(row.key);
-    if (wanted(row.key)) judge(projection, findings, refolded, notes, row.key, row);
+    if (wanted(row.key)) judge(projection, findings, expected, leftOut, row.key, row);
   }
-  for (const key of left) if (wanted(key)) judge(projection, findings, refolded, notes, key, undefined);
+  for (const key of left) if (wanted(key)) judge(projection, findings, expected, leftOut, key, undefined);
 }
 
 /** One pass. @param look reads the rows of the slice, which it may make smaller */
@@ -83,10 +102,10 @@ async function pass(
   slice: Slice,
   look: (tx: Queryable) => Promise<Look & Cut>,
 ): Promise<Cut> {
-  const { db, seed, bounds, rowsAtOnce } = context;
+  const { db, seed, bounds } = context;
   const seen = await bounds.asOfNow(db, look);
   let { til } = seen;
-  const wanted = (key: string): boolean => {
+  const wanted: Wanted = (key) => {
     const place = placeOf(seed, key);
     return place >= slice.from && place < til;
   };
@@ -95,8 +114,7 @@ async function pass(
     for (const key of rows.keys()) if (!wanted(key)) rows.delete(key);
     for (const key of failed.keys()) if (!wanted(key)) failed.delete(key);
   };
-  const refolded = await refold(context, seen, wanted, full, Math.max(rowsAtOnce, 2 * seen.rows.length));
-  judgeAll(context, seen, refolded, wanted);
+  judgeAll(context, seen, await expectedRows(context, seen, wanted, full), wanted);
   context.progress();
   return { til };
 }
@@ -116,7 +134,8 @@ async function lookAt(
     til = Math.max(slice.from + 1, slice.from + Math.floor(((til - slice.from) / times) * 0.9));
   }
   const rows = await readSlice(db, tx, projection, seed, { ...slice, til });
-  return { positions, rows, notes: await readNotes(db, tx, projection, {}), til };
+  const leftOut = await readLeftOut(db, tx, projection, {});
+  return { positions, rows, leftOut, ahead: await readAhead(db, tx, projection), til };
 }
 
 export async function verifyAllKeys(context: VerifyContext): Promise<void> {
@@ -151,11 +170,16 @@ export async function verifyKeys(context: VerifyContext, keys: readonly string[]
   const look = await bounds.asOfNow(db, async (tx) => {
     const positions = await readPositions(db, tx, projection);
     const rows = await readRowsByKey(db, tx, projection, keys);
-    const notes = await readNotes(db, tx, projection, { keys });
+    const leftOut = await readLeftOut(db, tx, projection, { keys });
+    const ahead = await readAhead(db, tx, projection);
     await checkLastChanges({ ...context, tx }, keys, rows);
-    return { positions, rows, notes };
+    return { positions, rows, leftOut, ahead };
   });
-  const wanted = (key: string): boolean => among.has(key);
-  const refolded = await refold(context, look, wanted, () => undefined, Number.POSITIVE_INFINITY);
-  judgeAll(context, look, refolded, wanted);
+  const wanted: Wanted = (key) => among.has(key);
+  judgeAll(
+    context,
+    look,
+    await expectedRows({ ...context, rowsAtOnce: Number.POSITIVE_INFINITY }, look, wanted, () => undefined),
+    wanted,
+  );
 }

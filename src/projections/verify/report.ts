@@ -50,7 +50,7 @@ export interface Verification {
   readonly differences: number;
   /** The first few of them. */
   readonly listed: readonly Difference[];
-  /** Keys that are parked, so that their rows are behind on purpose; not compared. */
+  /** Keys that are parked, so that their rows are behind on purpose; compared with a fold of what is in. */
   readonly parked: Noted;
   /** Keys with events that an operator skipped; compared with a fold of the others. */
   readonly skipped: Noted;

@@ -4,7 +4,8 @@ import { TidemarkError } from '../../platform/errors.js';
 import { textArray } from '../../platform/postgres/arrays.js';
 import type { Database, Queryable } from '../../platform/postgres/database.js';
 import { definitionOf, fingerprintOf } from '../definition.js';
-import { placeName, type Skipped } from './folding.js';
+import { hasParts } from '../../domain/parts.js';
+import { LeftOut } from './left-out.js';
 import * as statements from './statements.js';
 
 export interface ActualRow {
@@ -21,9 +22,11 @@ export interface Position {
   readonly seq: number;
 }
 
-export interface KeyNotes {
-  readonly parked: ReadonlySet<string>;
-  readonly skipped: Skipped;
+/** A stream whose part, in the table, has one event more than its checkpoint says: it is being written to many rows. */
+export interface Ahead {
+  readonly category: string;
+  readonly shard: number;
+  readonly seq: number;
 }
 
 /** Keys that are named, or all of a range; all when neither is told. */
@@ -67,22 +70,35 @@ export async function readPositions(
   return rows.map(([source, shard, seq]) => ({ source, shard, seq }));
 }
 
-/** Which keys are parked, and which have skipped events. */
-export async function readNotes(
+/** Which events are not in which rows, though they count as in; of parts, all of them. */
+export async function readLeftOut(
   db: Database,
   tx: Queryable,
   { name, version }: AnyProjection,
   { keys, after, upto }: Among,
-): Promise<KeyNotes> {
+): Promise<LeftOut> {
   const values = [name, version, keys ? textArray(keys) : null, after ?? null, upto ?? null];
-  const parked = await tx.query<[string]>(statements.selectParkedKeys(db), values);
-  const events = await tx.query<[string, string, number, number]>(statements.selectSkippedEvents(db), values);
-  const skipped = new Map<string, Set<string>>();
-  for (const [key, source, shard, seq] of events) {
-    const places = skipped.get(key) ?? new Set<string>();
-    skipped.set(key, places.add(placeName(source, shard, seq)));
-  }
-  return { parked: new Set(parked.map(([key]) => key)), skipped };
+  const leftOut = new LeftOut();
+  for (const [part, key] of await tx.query<[string, string]>(statements.selectParkedKeys(db), values))
+    leftOut.park({ part, key });
+  const events = await tx.query<[string, string, string, number, number, boolean]>(
+    statements.selectLeftOutEvents(db),
+    values,
+  );
+  for (const [part, key, category, shard, seq, skipped] of events)
+    leftOut.leaveOut({ part, key }, { category, shard, seq }, skipped);
+  return leftOut;
+}
+
+/** Streams whose part is ahead of its checkpoint; there are none where rows are not made of parts. */
+export async function readAhead(db: Database, tx: Queryable, projection: AnyProjection): Promise<Ahead[]> {
+  if (!hasParts(projection)) return [];
+  const { name, version } = projection;
+  const rows = await tx.query<[string, number, number]>(statements.selectPartsAhead(db, projection), [
+    name,
+    version,
+  ]);
+  return rows.map(([category, shard, seq]) => ({ category, shard, seq }));
 }
 
 function actualRow(projection: AnyProjection, values: readonly unknown[]): ActualRow {

@@ -3,6 +3,7 @@ import type { AnyProjection } from '../../domain/projection.js';
 import { quoteIdent, type Database } from '../../platform/postgres/database.js';
 import { columnList } from '../columns.js';
 import { changeLogOf, changeTable, readModelTable } from '../names.js';
+import { partTable } from '../parts/ddl.js';
 import { sizeOf } from '../statements.js';
 
 type Tables = Pick<Database, 'table'>;
@@ -26,16 +27,29 @@ export const selectPositions = (db: Tables): string =>
   `SELECT c.source, c.shard, c.seq, coalesce(s.low, 0) FROM ${db.table('checkpoints')} c
    LEFT JOIN ${db.table('shards')} s ON s.log = c.source AND s.shard = c.shard WHERE c.projection = $1 AND c.version = $2::int`;
 
-const AMONG = `($3::text[] IS NULL OR k.key = ANY ($3)) AND ($4::text IS NULL OR k.key > $4) AND ($5::text IS NULL OR k.key <= $5)`;
+const AMONG = `(k.part <> '' OR ($3::text[] IS NULL OR k.key = ANY ($3)) AND ($4::text IS NULL OR k.key > $4) AND ($5::text IS NULL OR k.key <= $5))`;
 
-/** Parked keys among some, or of a range. $1 name, $2 version, $3 keys (NULL: all), $4 after (NULL: from the first), $5 last (NULL: no end). */
+/**
+ * Parked keys among some, or of a range, and all parked parts. $1 name, $2 version, $3 keys (NULL: all), $4 after (NULL: from the first),
+ * $5 last (NULL: no end).
+ */
 export const selectParkedKeys = (db: Tables): string =>
-  `SELECT k.key FROM ${db.table('parked')} k WHERE k.projection = $1 AND k.version = $2::int AND k.part = '' AND ${AMONG}`;
+  `SELECT k.part, k.key FROM ${db.table('parked')} k WHERE k.projection = $1 AND k.version = $2::int AND ${AMONG}`;
 
-/** Events that were skipped for such keys. Parameters as above. */
-export const selectSkippedEvents = (db: Tables): string =>
-  `SELECT k.key, k.source, k.shard, k.seq FROM ${db.table('parked_events')} k
-   WHERE k.projection = $1 AND k.version = $2::int AND k.part = '' AND k.skipped_at IS NOT NULL AND ${AMONG}`;
+/** Events that wait behind such keys, or were skipped for them. Parameters as above. */
+export const selectLeftOutEvents = (db: Tables): string =>
+  `SELECT k.part, k.key, k.source, k.shard, k.seq, k.skipped_at IS NOT NULL FROM ${db.table('parked_events')} k
+   WHERE k.projection = $1 AND k.version = $2::int AND ${AMONG}`;
+
+/**
+ * Events that come next after a checkpoint and are in the part of their stream already: a part that many rows name is written before its
+ * event counts as in. $1 name, $2 version.
+ */
+export const selectPartsAhead = (db: Tables, projection: AnyProjection): string =>
+  `SELECT c.source, c.shard, e.seq FROM ${db.table('checkpoints')} c
+   CROSS JOIN LATERAL (SELECT x.* FROM ${db.table('events')} x WHERE x.category = c.source AND x.shard = c.shard AND x.seq = c.seq + 1) e
+   JOIN ${db.table(partTable(projection))} p ON p.source = e.category AND p.key = e.stream_id AND p.version >= e.version
+   WHERE c.projection = $1 AND c.version = $2::int`;
 
 /** A row as it is compared: its columns, then its revision. */
 const rowColumns = (projection: AnyProjection): string => `${columnList(projection, 't.')}, t._rev`;

@@ -7,7 +7,8 @@ import type { AnyProjection } from '../../domain/projection.js';
 import { TidemarkError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { Bounds, OutOfTime } from './bounds.js';
-import { drawStreams, verifyAllStreams, verifyStreams, type VerifyContext } from './by-stream.js';
+import { drawStreams, verifyAllStreams, verifyStreams } from './by-stream.js';
+import type { VerifyContext } from './context.js';
 import { verifyAllKeys, verifyKeys, verifySampleOfKeys } from './many-streams.js';
 import { Findings, type Verification } from './report.js';
 
