@@ -25,9 +25,10 @@ export const selectUse = (db: Tables): string =>
    FROM ${db.table('projections')} p ORDER BY p.name, p.version`;
 
 /** Which of the schema's tables are read by views, of whatever schema. Locks: none. $1 schema. */
-export const SELECT_SHOWN = `SELECT DISTINCT v.oid::regclass::text, t.relname::text FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
+export const SELECT_SHOWN = `SELECT DISTINCT vn.nspname || '.' || v.relname, t.relname::text FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.classid = 'pg_rewrite'::regclass
    JOIN pg_rewrite w ON w.oid = d.objid JOIN pg_class v ON v.oid = w.ev_class AND v.oid <> t.oid
+   JOIN pg_namespace vn ON vn.oid = v.relnamespace
    WHERE n.nspname = $1 AND t.relkind = 'r' ORDER BY 1`;
 
 /** Functions that write a version, whatever Tidemark made them. Locks: none. $1 schema, $2 pattern of their names. */

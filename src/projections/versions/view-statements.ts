@@ -27,8 +27,8 @@ export const SELECT_DEPENDENTS = `WITH RECURSIVE readers(oid) AS (
      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
      JOIN pg_rewrite w ON w.oid = d.objid
    )
-   SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view ' ELSE '' END || r.oid::regclass::text
-   FROM readers r JOIN pg_class c ON c.oid = r.oid WHERE r.oid <> $1::int8::oid
+   SELECT CASE c.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view ' ELSE '' END || n.nspname || '.' || c.relname
+   FROM readers r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.oid <> $1::int8::oid
    UNION
    SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
    WHERE d.deptype = 'n' AND d.classid <> 'pg_rewrite'::regclass AND (

@@ -79,7 +79,7 @@ describe('where a column goes or changes its type', () => {
       db.query(`SELECT pg_get_userbyid(c.relowner), c.reloptions, obj_description(c.oid, 'pg_class'), col_description(c.oid, a.attnum),
           (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(c.relacl) x), a.attacl::text[]
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'owner' WHERE c.oid = 'tidemark.holders'::regclass`);
-    const rights = (rows: unknown[][]) =>
+    const rights = (rows: readonly (readonly unknown[])[]) =>
       rows.map(([, , , , acl]) => JSON.stringify(acl).replaceAll(/\/[^"]*/g, ''));
     const before = await facts();
     expect(await swapView(db, to(3))).toEqual([{ view: 'holders', from: 1, how: 'made_anew' }]);
