@@ -4,11 +4,10 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { AnyProjection, RowValue } from '../domain/projection.js';
-import type { Database } from '../platform/postgres/database.js';
 import { textArray } from '../platform/postgres/arrays.js';
 import { rowFromColumns, rowJsonFromColumns } from './columns.js';
 import { selectRows } from './statements.js';
-import { BatchTooLarge } from './write.js';
+import { BatchTooLarge, type Writer } from './write.js';
 
 export interface KnownRow {
   /** 0: there is none. */
@@ -46,12 +45,12 @@ export function knownRows(
 }
 
 export class Rows {
-  readonly #db: Database;
+  readonly #db: Writer;
   readonly #projection: AnyProjection;
   readonly #known: LRUCache<string, KnownRow>;
 
   /** @param maxChars JSON text of the rows kept at the most, in characters */
-  constructor(db: Database, projection: AnyProjection, maxChars: number) {
+  constructor(db: Writer, projection: AnyProjection, maxChars: number) {
     this.#db = db;
     this.#projection = projection;
     this.#known = new LRUCache({

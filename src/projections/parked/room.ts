@@ -1,19 +1,19 @@
 /** What one worker knows of the parked keys of its projection: read once, kept up with what it parks, read again after a conflict. */
 import type { AnyProjection } from '../../domain/projection.js';
-import type { Database } from '../../platform/postgres/database.js';
 import { cellOf } from '../parts/cells.js';
 import { selectParkedKeys } from './statements.js';
+import type { Writer } from '../write.js';
 import type { Park, ParkingRoom, Queued } from './types.js';
 
 /** Where parking is off, what was parked before waits on, however much it is. */
 const OFF = { attempts: 1, maxKeys: 0, maxEvents: Number.MAX_SAFE_INTEGER } as const;
 
 export class ParkedKeys {
-  readonly #db: Database;
+  readonly #db: Writer;
   readonly #projection: AnyProjection;
   #known: { readonly keys: Set<string>; events: number } | undefined;
 
-  constructor(db: Database, projection: AnyProjection) {
+  constructor(db: Writer, projection: AnyProjection) {
     this.#db = db;
     this.#projection = projection;
   }

@@ -5,12 +5,11 @@
  * part at its version, and goes through the rows again; those that have it are left as they are.
  */
 import type { AnyProjection } from '../../domain/projection.js';
-import type { Database } from '../../platform/postgres/database.js';
 import type { Decoded } from '../decode.js';
 import type { Folded, Touched } from '../fold.js';
 import type { ParkingRoom } from '../parked/types.js';
 import type { KnownRow, Rows } from '../rows.js';
-import { BatchTooLarge } from '../write.js';
+import { BatchTooLarge, type Writer } from '../write.js';
 import { isPartCell, partValue } from './cells.js';
 import { Joiner, type PartChange, type Plan } from './joiner.js';
 import { Parts } from './parts.js';
@@ -27,7 +26,7 @@ export interface Piece {
 }
 
 export interface JoiningOptions {
-  readonly db: Database;
+  readonly db: Writer;
   readonly projection: AnyProjection;
   readonly rows: Rows;
   /** Characters of JSON of the parts that are remembered. */
