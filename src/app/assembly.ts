@@ -7,7 +7,7 @@ import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import { Leases } from '../platform/postgres/leases.js';
 import { ProgressTracker } from '../projections/progress-tracker.js';
-import { ensureReadModel } from '../projections/read-model.js';
+import { ensureReadModel, type EnsureOptions } from '../projections/read-model.js';
 import type { ChangeEntry, ProjectionState } from '../projections/types.js';
 import { StateFollower } from '../projections/versions/following.js';
 import { Presence } from '../projections/versions/presence.js';
@@ -26,6 +26,7 @@ import { createHttpLayer } from './http/http-layer.js';
 import { urlHost } from './http/listen.js';
 import { feedMetrics, projectionGauges } from './metrics/read-side.js';
 import { MetricsRegistry } from './metrics/registry.js';
+import { buildRunner } from './rebuild/runner.js';
 import { createApiRole } from './roles/api.js';
 import { createGatewayRole } from './roles/gateway.js';
 import { createProjectorRole } from './roles/projector.js';
@@ -48,6 +49,9 @@ export interface AssemblyOptions {
   readonly phase: () => Phase;
   readonly embedded: OwnPostgres | undefined;
   readonly checkQueryOutput: boolean;
+  /** Absolute path of the module that `app` is the default export of; undefined where nobody knows. */
+  readonly appModule: string | undefined;
+  readonly ensuring: EnsureOptions;
 }
 
 export interface RuntimeUrls {
@@ -87,7 +91,7 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   const { announcer, probe } = hints;
   const { projections } = app;
   const registry = new ProjectionRegistry({ db: ops, projections, probe, logger });
-  const ensureTables = () => ensureReadModel(ops, app);
+  const ensureTables = () => ensureReadModel(ops, app, options.ensuring);
   const presence = new Presence({ db: ops, leases, projections, roles: config.roles, logger, ensureTables });
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
   const feedObserver = feedMetrics(metrics);
@@ -108,10 +112,13 @@ function workerState(projections: Projections | undefined, name: string): Projec
 }
 
 /** The relay has nothing to do without a broker. */
-function createRoles(context: Context, checkQueryOutput: boolean) {
+function createRoles(context: Context, options: AssemblyOptions) {
+  const { checkQueryOutput, url, appModule } = options;
   const { roles } = context.config;
   const gateway = roles.includes('gateway') ? createGatewayRole(context) : undefined;
-  const projector = roles.includes('projector') ? createProjectorRole(context) : undefined;
+  const { logger, config } = context;
+  const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
+  const projector = roles.includes('projector') ? createProjectorRole(context, build) : undefined;
   const stateOf = (name: string) => workerState(projector?.projections, name);
   const api = roles.includes('api') ? createApiRole(context, { checkQueryOutput, stateOf }) : undefined;
   return { gateway, projector, api };
@@ -121,7 +128,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const { app, config, logger } = options;
   const { context, ops, base } = createContext(options);
   const { registry } = context;
-  const { gateway, projector, api } = createRoles(context, options.checkQueryOutput);
+  const { gateway, projector, api } = createRoles(context, options);
   const roles: RoleLayer[] = [gateway, projector, api].filter((role) => role !== undefined);
   const { projections } = app;
   const tracker = new ProgressTracker({ projections, looks: registry });

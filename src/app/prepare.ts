@@ -6,7 +6,7 @@ import { ensureLog } from '../platform/postgres/logs.js';
 import { migrate, signingKey } from '../platform/postgres/migrate.js';
 import { sqlState } from '../platform/postgres/sqlstate.js';
 import { Signer } from '../platform/signing.js';
-import { ensureReadModel } from '../projections/read-model.js';
+import { ensureReadModel, type EnsureOptions } from '../projections/read-model.js';
 import { Databases } from './databases.js';
 
 /** Node puts the failures of several addresses into one error without a text. */
@@ -45,7 +45,12 @@ function forbidden(settings: { readonly url: string; readonly schema: string }, 
  */
 export async function prepareDatabase(
   app: AnyApp,
-  settings: { readonly url: string; readonly schema: string; readonly logger: Logger },
+  settings: {
+    readonly url: string;
+    readonly schema: string;
+    readonly logger: Logger;
+    readonly ensuring?: EnsureOptions;
+  },
 ): Promise<Signer> {
   const databases = new Databases(settings);
   const database = databases.open('setup', 2, { connectTimeoutMs: 5_000 });
@@ -57,7 +62,7 @@ export async function prepareDatabase(
     const { applied } = await migrate(database);
     if (applied.length > 0) settings.logger.info({ applied }, 'migrated');
     for (const { name } of app.aggregates) await ensureLog(database, name, app.shards);
-    await ensureReadModel(database, app);
+    await ensureReadModel(database, app, settings.ensuring);
     return new Signer(await signingKey(database));
   } catch (error) {
     throw forbidden(settings, error);

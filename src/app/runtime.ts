@@ -14,6 +14,13 @@ export type { RuntimeUrls } from './assembly.js';
 
 export interface RuntimeDeps {
   readonly logger: Logger;
+  /**
+   * Absolute path of the module whose default export `app` is: read models are built in a thread that loads it. Without
+   * one they are built between what else the process does.
+   */
+  readonly appModule?: string;
+  /** A new version is built when its sources hold more events than this, else it follows; 10,000 unless told otherwise. */
+  readonly rebuildFrom?: number;
   /** Used where `config.databaseUrl` is absent; the runtime stops it, also when the start fails. */
   readonly embedded?: OwnPostgres;
   /** What queries answer is checked against their output schemas too; for tests. */
@@ -36,7 +43,7 @@ export interface Runtime extends Service {
  * @param config as `loadConfig` gave it
  */
 export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): Runtime {
-  const { logger, embedded, checkQueryOutput = false } = deps;
+  const { logger, embedded, checkQueryOutput = false, appModule, rebuildFrom } = deps;
   let phase: Phase = 'starting';
   let assembly: Assembly | undefined;
 
@@ -45,8 +52,10 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
     if (url === undefined)
       throw new TidemarkError('invalid_config', 'DATABASE_URL: expected one, or an embedded Postgres');
     logger.info({ app: app.name, roles: config.roles, database: showUrl(url), version: VERSION }, 'starting');
-    const signer = await prepareDatabase(app, { url, schema: config.schema, logger });
-    return assemble({ app, config, logger, url, signer, phase: () => phase, embedded, checkQueryOutput });
+    const ensuring = rebuildFrom === undefined ? {} : { rebuildFrom };
+    const signer = await prepareDatabase(app, { url, schema: config.schema, logger, ensuring });
+    const shared = { app, config, logger, url, signer, embedded, checkQueryOutput, appModule, ensuring };
+    return assemble({ ...shared, phase: () => phase });
   }
 
   const life = service('tidemark', {

@@ -1,9 +1,10 @@
 /** Finds and loads the module that an application is in. */
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { importModule } from '../app/app-module.js';
 import { isApp, type AnyApp } from '../domain/app.js';
-import { messageOf, TidemarkError } from '../platform/errors.js';
+import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js';
 
 /** A request that shows the application at work; `tidemark start` prints them as curl lines. */
 export interface Sample {
@@ -14,6 +15,8 @@ export interface Sample {
 
 export interface AppModule {
   readonly app: AnyApp;
+  /** Absolute path. */
+  readonly file: string;
   /** What the module exports as `tryIt`. */
   readonly samples: readonly Sample[];
 }
@@ -43,24 +46,7 @@ async function find(projectDir: string, given: string | undefined): Promise<stri
   throw invalid(`name the app module (there is none of ${USUAL.join(', ')} in ${projectDir})`);
 }
 
-/** Whoever started us with a TypeScript loader (npm start does) has it already. */
-let typeScript: Promise<void> | undefined;
-
-async function understandTypeScript(file: string): Promise<void> {
-  if (!/\.[cm]?tsx?$/.test(file) || import.meta.url.endsWith('.ts')) return;
-  typeScript ??= import('tsx/esm/api').then(
-    ({ register }) => void register(),
-    (cause: unknown) => {
-      throw invalid(
-        `${file} is TypeScript: install tsx (npm install tsx), or compile it and name the .js file`,
-        cause,
-      );
-    },
-  );
-  await typeScript;
-}
-
-function samplesOf(exported: Record<string, unknown>): readonly Sample[] {
+function samplesOf(exported: Readonly<Record<string, unknown>>): readonly Sample[] {
   const samples = exported['tryIt'];
   if (!Array.isArray(samples)) return [];
   return samples.filter(
@@ -88,11 +74,11 @@ function placeOf(thrown: unknown, projectDir: string): string {
  */
 export async function loadAppModule(projectDir: string, given: string | undefined): Promise<AppModule> {
   const file = await find(projectDir, given);
-  await understandTypeScript(file);
-  let exported: Record<string, unknown>;
+  let exported: Readonly<Record<string, unknown>>;
   try {
-    exported = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+    exported = await importModule(file);
   } catch (cause) {
+    if (isTidemarkError(cause, 'invalid_app')) throw cause;
     const place = placeOf(cause, projectDir);
     throw invalid(
       `${path.relative(projectDir, file) || file} cannot be loaded: ${messageOf(cause)}${place}`,
@@ -101,5 +87,5 @@ export async function loadAppModule(projectDir: string, given: string | undefine
   }
   const app = exported['default'];
   if (!isApp(app)) throw invalid(`the default export of ${file} is not what defineApp returns`);
-  return { app, samples: samplesOf(exported) };
+  return { app, file, samples: samplesOf(exported) };
 }

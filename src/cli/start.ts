@@ -68,7 +68,11 @@ async function run(
   let runtime: Runtime | undefined;
   const embedded = await embeddedFor(config, projectDir, logger);
   try {
-    runtime = createRuntime(module.app, config, { logger, ...(embedded ? { embedded } : {}) });
+    runtime = createRuntime(module.app, config, {
+      logger,
+      appModule: module.file,
+      ...(embedded ? { embedded } : {}),
+    });
     const end = untilTheEnd(signals, embedded);
     await Promise.race([runtime.start(), end]);
     if (options.quiet !== true && (await isRunning(end))) {

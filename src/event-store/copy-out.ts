@@ -73,6 +73,7 @@ async function* eventsOf<T>(begun: Begun<T>): AsyncGenerator<StoredEvent[]> {
 async function* inTurn<T>(
   db: Database,
   sections: AsyncIterable<Section<T>> | Iterable<Section<T>>,
+  signal?: AbortSignal,
 ): AsyncGenerator<{ readonly what: T; readonly events: AsyncGenerator<StoredEvent[]> }> {
   const open: CopySession[] = [];
   const idle: CopySession[] = [];
@@ -80,7 +81,7 @@ async function* inTurn<T>(
   const start = async (section: Section<T>): Promise<Begun<T>> => {
     let session = idle.pop();
     if (!session) {
-      session = await CopySession.open(db);
+      session = await CopySession.open(db, signal);
       open.push(session);
     }
     return begin(session, section);
@@ -107,14 +108,16 @@ async function* inTurn<T>(
 /**
  * Shard by shard, whole streams: all events of a stream one after the other, in their order.
  * @param db a database without a time limit on statements; two connections
+ * @param signal ends them at once
  * @throws as `Database.query`
  */
 export async function* readStreams(
   db: Database,
   ranges: readonly ShardRange[],
+  signal?: AbortSignal,
 ): AsyncGenerator<{ readonly range: ShardRange; readonly events: AsyncGenerator<StoredEvent[]> }> {
   const sections = ranges.map((range) => ({ what: range, text: copyStreams(db, range) }));
-  for await (const { what, events } of inTurn(db, sections)) yield { range: what, events };
+  for await (const { what, events } of inTurn(db, sections, signal)) yield { range: what, events };
 }
 
 /**
@@ -125,12 +128,13 @@ export async function* readStreams(
 export async function* readInTime(
   db: Database,
   windows: AsyncIterable<readonly ShardRange[]>,
+  signal?: AbortSignal,
 ): AsyncGenerator<StoredEvent[]> {
   const last = new Map<string, number>();
   async function* sections(): AsyncGenerator<Section<readonly ShardRange[]>> {
     for await (const ranges of windows) yield { what: ranges, text: copyInTime(db, ranges) };
   }
-  for await (const { what, events } of inTurn(db, sections())) {
+  for await (const { what, events } of inTurn(db, sections(), signal)) {
     for (const { category, shard, after } of what) last.set(`${category}/${shard}`, after);
     for await (const page of events) {
       for (const { category, shard, seq } of page) {

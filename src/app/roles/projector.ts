@@ -5,6 +5,7 @@ import { readShard } from '../../event-store/reads.js';
 import { eventStoreStatements } from '../../event-store/statements.js';
 import { service } from '../../platform/lifecycle.js';
 import { Projections } from '../../projections/projections.js';
+import { Builders, type BuildersOptions } from '../../projections/rebuild/builders.js';
 import { retentionOf, Trimmer } from '../../projections/trimming/trimmer.js';
 import type { Context, RoleLayer } from '../context.js';
 import { projectorMetrics } from '../metrics/read-side.js';
@@ -14,7 +15,8 @@ export interface ProjectorRole extends RoleLayer {
   readonly projections: Projections;
 }
 
-export function createProjectorRole(context: Context): ProjectorRole {
+/** @param build runs a build of one of its versions */
+export function createProjectorRole(context: Context, build: BuildersOptions['run']): ProjectorRole {
   const { app, config, databases, wakeups, announcer, recent, leases, logger, metrics, feedObserver } =
     context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
@@ -49,13 +51,22 @@ export function createProjectorRole(context: Context): ProjectorRole {
     logger,
     observer: trimmingMetrics(metrics, () => trimmer.logs),
   });
+  const builders = new Builders({
+    projections: app.views,
+    leases,
+    directives: context.registry,
+    run: build,
+    look: () => context.registry.look(),
+    logger,
+  });
   const life = service('projector', {
     async start() {
       await projections.start();
+      await builders.start();
       await trimmer.start();
     },
     async stop() {
-      await trimmer.stop();
+      await Promise.all([trimmer.stop(), builders.stop()]);
       await projections.stop();
     },
   });

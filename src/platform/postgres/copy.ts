@@ -24,15 +24,26 @@ export class CopySession implements Queryable {
   #copying = false;
   #closed = false;
 
-  private constructor(client: pg.PoolClient) {
+  readonly #signal: AbortSignal | undefined;
+  readonly #cut = (): void => this.close(true);
+
+  private constructor(client: pg.PoolClient, signal: AbortSignal | undefined) {
     this.#client = client;
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#cut);
     // Without a listener, a connection that breaks between two statements would end the process.
     client.on('error', this.#ignore);
   }
 
-  /** @param db a database without a time limit on statements: COPY lasts as long as both sides do */
-  static async open(db: Database): Promise<CopySession> {
-    return new CopySession(await db.pool.connect());
+  /**
+   * @param db a database without a time limit on statements: COPY lasts as long as both sides do
+   * @param signal ends the connection, and what waits for it rejects
+   */
+  static async open(db: Database, signal?: AbortSignal): Promise<CopySession> {
+    const client = await db.pool.connect();
+    const session = new CopySession(client, signal);
+    if (signal?.aborted) session.close(true);
+    return session;
   }
 
   async query<R extends readonly unknown[]>(text: string, values: readonly unknown[] = []): Promise<R[]> {
@@ -72,6 +83,7 @@ export class CopySession implements Queryable {
   close(broken = false): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#signal?.removeEventListener('abort', this.#cut);
     const ends = broken || this.#copying;
     // One that is ended still gets what its end brings.
     if (!ends) this.#client.off('error', this.#ignore);

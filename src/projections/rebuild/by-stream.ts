@@ -136,7 +136,7 @@ class ByStreamLoader {
   }
 
   async #begin(): Promise<CopySession> {
-    const session = await CopySession.open(this.#options.db);
+    const session = await CopySession.open(this.#options.db, this.#options.signal);
     try {
       await session.query('BEGIN');
       // Not held: a process that froze in the middle of its COPY would keep the lease for ever.
@@ -198,7 +198,7 @@ export async function loadByStream(
     upto,
   }));
   let at = 0;
-  for await (const { events } of readStreams(options.db, ranges)) {
+  for await (const { events } of readStreams(options.db, ranges, options.signal)) {
     const shard = left[at++];
     if (!shard) break;
     try {

@@ -108,7 +108,7 @@ class Stretch {
       upto,
     }));
     let slice: StoredEvent[] = [];
-    for await (const page of readInTime(db, timeWindows(db, ranges))) {
+    for await (const page of readInTime(db, timeWindows(db, ranges), signal)) {
       signal.throwIfAborted();
       slice.push(...page);
       if (slice.length < SLICE) continue;
@@ -224,7 +224,7 @@ class Stretch {
     this.#flushedAt = performance.now();
     if (this.#events === 0) return;
     const { db, projection, cacheChars = 64 * 1024 * 1024 } = this.#options;
-    const session = await CopySession.open(db);
+    const session = await CopySession.open(db, this.#options.signal);
     try {
       await session.query('BEGIN');
       const replaced = this.#cache.replaced();
