@@ -10,6 +10,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
   newest int;
 BEGIN
+  -- Whoever waits for one shard holds up those who write to the others.
+  PERFORM set_config('lock_timeout', '2000', true);
   PERFORM pg_advisory_xact_lock(hashtext('tidemark:trimming'), hashtext(':schema'));
   PERFORM s.shard FROM :schema.shards s WHERE s.log = p_log ORDER BY s.shard FOR NO KEY UPDATE;
   SELECT max(s.slot) INTO newest FROM :schema.shards s WHERE s.log = p_log;
@@ -37,6 +39,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   oldest int;
 BEGIN
+  PERFORM set_config('lock_timeout', '2000', true);
   PERFORM pg_advisory_xact_lock(hashtext('tidemark:trimming'), hashtext(':schema'));
   PERFORM s.shard FROM :schema.shards s WHERE s.log = p_log ORDER BY s.shard FOR NO KEY UPDATE;
   SELECT min(s.slot) INTO oldest FROM :schema.shards s WHERE s.log = p_log;

@@ -15,6 +15,7 @@ import {
   type IndexColumn,
 } from './row-fields.js';
 import { parkingOf, type Parking, type ParkingInput } from './parking.js';
+import { checkedRetention, type RetentionOptions } from './retention.js';
 import { withJoin, withRows, type ErasedSourceOptions } from './sources.js';
 
 /** An event as a projection sees it, its data in the newest schema version. */
@@ -134,6 +135,8 @@ export interface AnyProjection {
   readonly manyStreams: boolean;
   /** What becomes of a row whose fold throws. */
   readonly parking: Parking;
+  /** What is kept of its change log, where that is not what the application says. */
+  readonly changes: RetentionOptions;
 }
 
 type KeyColumn<S extends z.ZodObject> = ColumnOf<S, string>;
@@ -225,6 +228,8 @@ interface ProjectionOptions<S extends z.ZodObject, K extends string> {
   readonly channels?: readonly (ChannelColumn<S> | readonly ChannelColumn<S>[])[];
   /** What becomes of a row whose fold throws; false: its shard halts instead. */
   readonly parking?: ParkingInput;
+  /** What is kept of its change log, in place of what the application says. */
+  readonly changes?: RetentionOptions;
 }
 
 function checkProjection(
@@ -253,6 +258,7 @@ function checkProjection(
     indexes: Object.freeze(tuples(where, 'index', fields, options.indexes ?? [])),
     channels: Object.freeze(tuples(where, 'channel', fields, options.channels ?? [])),
     parking: parkingOf(where, options.parking),
+    changes: checkedRetention(where, options.changes),
   };
 }
 

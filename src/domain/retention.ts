@@ -48,6 +48,12 @@ function quantity(where: string, value: unknown, units: string, example: string)
   );
 }
 
+/** @throws DefinitionError with what was expected */
+export function checkedRetention(where: string, options: RetentionOptions = {}): RetentionOptions {
+  retentionFrom(where, options);
+  return Object.freeze({ ...options });
+}
+
 /**
  * @param where named in the error
  * @param base what holds where an option is left out; the defaults unless told otherwise

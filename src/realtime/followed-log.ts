@@ -2,11 +2,10 @@
  * One change log as the gateway follows it: its position, the newest changes, its open channels. It moves on only here,
  * in one turn of the loop per batch: position, ring and what the channels publish never disagree between two turns.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { LogPage } from '../event-store/types.js';
 import type { Feed, Membership, ShardReader } from '../broker/ports.js';
 import type { AnyProjection } from '../domain/projection.js';
-import { isTidemarkError, TidemarkError } from '../platform/errors.js';
+import { TidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { LogHead } from '../platform/postgres/logs.js';
 import type { ChangeEntry, ServingGate } from '../projections/types.js';
@@ -18,13 +17,13 @@ import { Channels } from './channels.js';
 import { Coalesced } from './coalesced.js';
 import { encodeChanges } from './encoding.js';
 import type { GatewaySettings } from './options.js';
+import { readableHeads, untilWorks } from './patience.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
 import { Ring } from './ring.js';
 
 const MAX_BATCH = 500;
 /** So long what was read for a replay is kept, for those who come a little later. */
 const HOLD_MS = 5_000;
-const RETRY_MS = 500;
 
 export interface FollowedLogDeps {
   readonly projection: AnyProjection;
@@ -256,7 +255,8 @@ export class FollowedLog {
         throw this.#foreign(shard);
       },
       trimmed: (low) => {
-        this.#deps.logger.warn(
+        // Of a log that nobody watches, it is no loss: its first build ends so.
+        this.#deps.logger[this.channels.size > 0 ? 'warn' : 'info'](
           { log: this.log, shard, low },
           'changes were trimmed before they were published',
         );
@@ -322,48 +322,18 @@ export class FollowedLog {
 
   async #reloadOnce(reason: ResetReason): Promise<void> {
     const { logger } = this.#deps;
-    await this.#untilStopped(async () => {
+    const { signal } = this.#stopped;
+    const waiting = { log: this.log, signal };
+    await untilWorks(waiting, logger, async () => {
       await this.#membership?.stop();
-      const heads = await this.#readableHeads();
-      if (this.#stopped.signal.aborted) return;
+      const heads = await readableHeads(waiting, this.projection.name, this.#deps);
+      if (signal.aborted) return;
       this.#begin(heads);
       this.#generation++;
       logger.warn({ log: this.log, reason, epoch: this.#epoch }, 'the change log is followed anew');
       this.#deps.broken(this, reason);
       for (const channel of this.channels) channel.restart(this.#position);
     });
-    await this.#untilStopped(() => this.#join());
-  }
-
-  /** Heads of the log, once the view may be read: while it is built anew, subscribers keep what they have. */
-  async #readableHeads(): Promise<readonly LogHead[]> {
-    const { gate, source } = this.#deps;
-    const { signal } = this.#stopped;
-    for (;;) {
-      const heads = await source.heads([this.log]);
-      const epoch = heads.find(({ log }) => log === this.log)?.epoch ?? '';
-      try {
-        if (!signal.aborted) await gate?.confirm(this.projection.name, epoch);
-        return heads;
-      } catch (error) {
-        if (!isTidemarkError(error, 'projection_building')) throw error;
-        await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
-      }
-    }
-  }
-
-  async #untilStopped(work: () => Promise<void>): Promise<void> {
-    const { signal } = this.#stopped;
-    while (!signal.aborted) {
-      try {
-        return await work();
-      } catch (error) {
-        this.#deps.logger.warn(
-          { err: error, log: this.log },
-          'the change log cannot be followed; trying again',
-        );
-        await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
-      }
-    }
+    await untilWorks(waiting, logger, () => this.#join());
   }
 }

@@ -3,7 +3,7 @@
  * what makes it exact is the locks that each step takes, so that two who believe they are elected harm nothing.
  */
 import type { AnyApp } from '../../domain/app.js';
-import type { Retention } from '../../domain/retention.js';
+import { retentionFrom, type Retention } from '../../domain/retention.js';
 import { service, type Service } from '../../platform/lifecycle.js';
 import type { Logger } from '../../platform/logger.js';
 import { backoff, Bell, jittered } from '../../platform/pause.js';
@@ -87,11 +87,13 @@ async function patiently(
   return false;
 }
 
-/** What is kept of each log: what its projection says, also of versions of it that this code does not know; else what the app says. */
-export const retentionOf =
-  ({ changes }: AnyApp) =>
-  (_log: string): Retention =>
-    changes;
+/** What is kept of a log: what its projection says, also of versions of it that this code does not know; else what the app says. */
+export function retentionOf({ changes, views }: AnyApp): (log: string) => Retention {
+  const own = new Map(
+    views.map(({ name, changes: said }) => [name, retentionFrom(`projection ${name}`, said, changes)]),
+  );
+  return (log) => own.get(log.slice(0, log.lastIndexOf('.v'))) ?? changes;
+}
 
 export interface TrimmerOptions extends TrimOptions {
   readonly leases: Pick<Leases, 'join'>;

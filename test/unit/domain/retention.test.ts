@@ -1,8 +1,9 @@
 /** What is kept of change logs, as people write it. */
-import { aggregate, DefinitionError, defineApp } from 'tidemark';
+import { aggregate, DefinitionError, defineApp, projection } from 'tidemark';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { retentionFrom, type RetentionOptions } from '../../../src/domain/retention.js';
+import { retentionOf } from '../../../src/projections/trimming/trimmer.js';
 
 const Thing = aggregate('thing', {
   state: z.object({}),
@@ -34,6 +35,27 @@ describe('retention', () => {
       maxBytes: 2 * 1_024 ** 4,
     });
     expect(of({ maxAge: false, maxSize: false })).toEqual({ maxAgeMs: null, maxBytes: null });
+  });
+
+  it('is what the projection says, for all of its versions, else what the application says', () => {
+    const view = (name: 'busy' | 'other', changes: RetentionOptions = {}) =>
+      projection(name, { version: 3, row: z.object({ id: z.string() }), key: 'id', changes }).on(Thing, {
+        fold: { Made: () => ({}) },
+      });
+    const app = defineApp({
+      name: 'things',
+      aggregates: [Thing],
+      projections: [view('busy', { maxAge: '1h' }), view('other')],
+      changes: { maxAge: '2d', maxSize: '2MiB' },
+    });
+    const of = retentionOf(app);
+    const busy = { maxAgeMs: 3_600_000, maxBytes: 2 * 1_024 ** 2 };
+    expect(of('busy.v3')).toEqual(busy);
+    expect(of('busy.v2')).toEqual(busy);
+    for (const log of ['other.v3', 'gone.v1']) expect(of(log)).toEqual(app.changes);
+    expect(() => view('other', JSON.parse('{"maxSize":5}'))).toThrow(
+      /^projection other: changes\.maxSize: expected a quantity like '1GiB'/,
+    );
   });
 
   it('takes what is left out from what holds otherwise', () => {
