@@ -32,6 +32,18 @@ test('an old entry is not given out: the log may have been restored since', () =
   expect(seqs(recent.after('log', 0, 1, 10))).toEqual([2]);
 });
 
+test('entries of another epoch do not follow, whatever their seq', () => {
+  const { recent } = recentAt();
+  for (const seq of [5, 6]) recent.offer('log', 0, { ...offer(seq), epoch: 'a' });
+  recent.offer('log', 0, { ...offer(7), epoch: 'b' });
+  expect(seqs(recent.after('log', 0, 6, 10))).toEqual([7]);
+  expect(recent.after('log', 0, 4, 10)).toBeUndefined();
+  // A log that was rebuilt begins far below where it was.
+  recent.offer('log', 0, { ...offer(2), epoch: 'c' });
+  expect(seqs(recent.after('log', 0, 1, 10))).toEqual([2]);
+  expect(recent.after('log', 0, 6, 10)).toBeUndefined();
+});
+
 test('whatever is offered in whatever order: never a hole, never more than the bounds', () => {
   const offers = fc.array(
     fc.record({ seq: fc.integer({ min: 1, max: 30 }), bytes: fc.integer({ min: 1, max: 60 }) }),
