@@ -8,7 +8,7 @@ import type { Database } from '../platform/postgres/database.js';
 import { Leases } from '../platform/postgres/leases.js';
 import { ProgressTracker } from '../projections/progress-tracker.js';
 import { ensureReadModel, type EnsureOptions } from '../projections/read-model.js';
-import type { ChangeEntry, ProjectionState } from '../projections/types.js';
+import type { ChangeEntry } from '../projections/types.js';
 import { StateFollower } from '../projections/versions/following.js';
 import { Presence } from '../projections/versions/presence.js';
 import { ProjectionRegistry } from '../projections/versions/registry.js';
@@ -105,12 +105,6 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   return { context, ops, base };
 }
 
-/** What this process’s own worker has come to; undefined where it has none, or one that works. */
-function workerState(projections: Projections | undefined, name: string): ProjectionState | undefined {
-  const state = projections?.projector(name)?.state.state;
-  return state === 'working' ? undefined : state;
-}
-
 /** The relay has nothing to do without a broker. */
 function createRoles(context: Context, options: AssemblyOptions) {
   const { checkQueryOutput, url, appModule } = options;
@@ -119,8 +113,7 @@ function createRoles(context: Context, options: AssemblyOptions) {
   const { logger, config } = context;
   const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
   const projector = roles.includes('projector') ? createProjectorRole(context, build) : undefined;
-  const stateOf = (name: string) => workerState(projector?.projections, name);
-  const api = roles.includes('api') ? createApiRole(context, { checkQueryOutput, stateOf }) : undefined;
+  const api = roles.includes('api') ? createApiRole(context, { checkQueryOutput }) : undefined;
   return { gateway, projector, api };
 }
 
@@ -133,8 +126,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const { projections } = app;
   const tracker = new ProgressTracker({ projections, looks: registry });
   const follower = projector && new StateFollower({ db: ops, projections, registry, tracker, logger });
-  const known = { tracker, directives: registry, projections: projector?.projections };
-  const statuses = () => projectionStatuses(app, known);
+  const statuses = () => projectionStatuses(app, { tracker, directives: registry });
   projectionGauges(context.metrics, statuses, registry);
   const { phase } = options;
   const health = new Health({ roles: config.roles, phase, database: ops, statuses, versions: registry });

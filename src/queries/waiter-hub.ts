@@ -41,8 +41,6 @@ export interface WaiterHubOptions {
   readonly db: Database;
   readonly wakeups: Wakeups;
   readonly logger: Logger;
-  /** What a projector of this process has come to; undefined where there is none, or one that works. */
-  readonly stateOf?: (projection: string) => ProjectionState | undefined;
   /** What holds a projection up, wherever its projectors run. */
   readonly directives?: Directives;
   /** Reads that may wait at a time; 10,000 by default. */
@@ -256,8 +254,6 @@ export class WaiterHub {
   }
 
   #causeOf({ track: { projection, source }, shard, seq }: Need): ProjectionState | undefined {
-    const state = this.#options.stateOf?.(projection.name);
-    if (state) return state;
     const facts = this.#options.directives?.facts(projection.name);
     if (facts?.state === 'paused') return 'paused';
     return facts?.stops.find((stop) => stop.source === source && stop.shard === shard && stop.seq <= seq)

@@ -104,7 +104,7 @@ export async function startProjecting(
     probe,
     registry,
     projections,
-    statuses: () => projectionStatuses(app, { tracker, directives: registry, projections }),
+    statuses: () => projectionStatuses(app, { tracker, directives: registry }),
     caughtUp: () => caughtUp(process, app),
     stop: () =>
       (stopping ??= (async () => {

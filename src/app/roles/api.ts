@@ -11,7 +11,6 @@ import { registerQueryRoutes } from '../../queries/query-http.js';
 import { registerViewRoutes } from '../../queries/view-http.js';
 import { Views } from '../../queries/views.js';
 import { WaiterHub } from '../../queries/waiter-hub.js';
-import type { ProjectionState } from '../../projections/types.js';
 import type { Context, RoleLayer } from '../context.js';
 import { createInside, type Inside } from '../inside.js';
 import { appendMetrics, commandGauges, commandMetrics } from '../metrics/write-side.js';
@@ -22,8 +21,6 @@ const WRITE_SIDE_READS = 4;
 export interface ApiOptions {
   /** What queries answer is checked against their output schemas too. */
   readonly checkQueryOutput?: boolean;
-  /** What a projector of this process has come to; undefined where there is none, or one that works. */
-  readonly stateOf?: (projection: string) => ProjectionState | undefined;
 }
 
 export interface ApiRole extends RoleLayer {
@@ -65,9 +62,8 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
     gate: registry,
     checkOutput: options.checkQueryOutput ?? false,
   });
-  const { stateOf = () => undefined } = options;
   const { projections } = app;
-  const waiters = new WaiterHub({ projections, db, wakeups, logger, stateOf, directives: registry });
+  const waiters = new WaiterHub({ projections, db, wakeups, logger, directives: registry });
   context.metrics.gauge('reads_waiting', 'Reads waiting for their projections.', [], (gauge) =>
     gauge.set(waiters.waiting),
   );

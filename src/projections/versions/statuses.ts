@@ -1,7 +1,6 @@
 /** How every projection of an application is, as this process knows it; for /readyz and the metrics. */
 import type { AnyApp } from '../../domain/app.js';
 import type { ProgressTracker } from '../progress-tracker.js';
-import type { Projections } from '../projections.js';
 import type { Directives, ProjectionStatus } from '../types.js';
 
 /** Behind by more than this, a projection is no longer live. */
@@ -10,24 +9,17 @@ export const FELL_BEHIND_MS = 10_000;
 export interface StatusSources {
   readonly tracker: Pick<ProgressTracker, 'behind'>;
   readonly directives: Pick<Directives, 'facts'>;
-  /** Those of this process, when it has the projector role: what they came to is known here at once. */
-  readonly projections?: Pick<Projections, 'projector'> | undefined;
 }
 
-export function projectionStatuses(
-  app: AnyApp,
-  { tracker, directives, projections }: StatusSources,
-): ProjectionStatus[] {
+export function projectionStatuses(app: AnyApp, { tracker, directives }: StatusSources): ProjectionStatus[] {
   return app.projections.map(({ name, version }) => {
     const behind = tracker.behind(name);
     const facts = directives.facts(name);
     const { lag, behindMs } = behind ?? { lag: null, behindMs: null };
-    const worker = projections?.projector(name)?.state;
-    const own = worker?.state === 'working' ? undefined : worker?.state;
     // Only projectors move the state: where none runs, it is told here.
     const late = facts?.state === 'live' && behindMs !== null && behindMs > FELL_BEHIND_MS;
-    const state = own ?? (late ? 'catching_up' : (facts?.state ?? 'catching_up'));
-    const reason = worker?.reason ?? facts?.reason ?? facts?.stops[0]?.reason;
+    const state = late ? 'catching_up' : (facts?.state ?? 'catching_up');
+    const reason = facts?.stops.find(({ kind }) => kind === facts.state)?.reason ?? facts?.reason;
     return {
       name,
       version,

@@ -121,7 +121,7 @@ describe('a projection that halts', () => {
   it('is told, and takes nobody else down', async () => {
     await stopAll();
     const all = await start('api,projector,gateway');
-    await write(all, 'n-3', 'boom');
+    const lost = await write(all, 'n-3', 'boom');
     const halted = { state: 'halted', version: 1, lag: expect.any(Number) };
     await expect
       .poll(async () => (await readiness(all)).projections['fragile'], { timeout: 5_000 })
@@ -137,7 +137,7 @@ describe('a projection that halts', () => {
     const token = await write(all, 'n-4', 'after it');
     const good = await fetch(`${all.urls.http}/views/notes/n-4?after=${token}&wait=10000`);
     expect(await good.json()).toEqual({ id: 'n-4', text: 'after it' });
-    const bad = await fetch(`${all.urls.http}/views/fragile/n-3?after=${token}&wait=10000`);
+    const bad = await fetch(`${all.urls.http}/views/fragile/n-3?after=${lost}&wait=10000`);
     expect([bad.status, ((await bad.json()) as { code: string }).code]).toEqual([503, 'projection_halted']);
     const lag = /^tidemark_projection_lag_events\{projection="fragile",version="1"\} (\d+)$/m;
     await expect

@@ -6,7 +6,8 @@ import { shardOf } from '../../../src/platform/murmur2.js';
 import { hostPolicy, originPolicy } from '../../../src/platform/origins.js';
 import { Wakeups } from '../../../src/platform/wakeups.js';
 import { rowToJson } from '../../../src/projections/columns.js';
-import type { ProjectionState } from '../../../src/projections/types.js';
+import type { VersionFacts } from '../../../src/projections/types.js';
+import { factsOf } from '../../support/facts.js';
 import type { CursorPayload } from '../../../src/protocol/positions.js';
 import { registerViewRoutes } from '../../../src/queries/view-http.js';
 import { Views } from '../../../src/queries/views.js';
@@ -21,7 +22,7 @@ const server = createHttpServer({
 const wakeups = new Wakeups();
 let sample: SampleDatabase;
 let waiters: WaiterHub;
-let state: ProjectionState | undefined;
+let standing: VersionFacts | undefined;
 
 beforeAll(async () => {
   sample = await sampleDatabase();
@@ -31,7 +32,7 @@ beforeAll(async () => {
     db,
     wakeups,
     logger: silentLogger,
-    stateOf: () => state,
+    directives: { facts: () => standing, onChange: () => () => undefined },
     pollMs: 20,
   });
   registerViewRoutes(server, { views: new Views({ app: sampleApp, db, signer }), signer, waiters });
@@ -319,16 +320,34 @@ describe('after', () => {
   it('is 503 at once where the projection stands still, but only for what it does not have', async () => {
     const epoch = await sample.epochOf('thing');
     await sample.checkpoint(3, 4);
-    for (const [stuck, code] of [
-      ['halted', 'projection_halted'],
-      ['needs_newer_code', 'needs_newer_code'],
+    const stop = { source: 'thing', shard: 3, reason: 'why', seq: 5 };
+    for (const [facts, code] of [
+      [{ stops: [{ ...stop, kind: 'halted' }] }, 'projection_halted'],
+      [{ stops: [{ ...stop, kind: 'needs_newer_code' }] }, 'needs_newer_code'],
+      [{ state: 'paused' }, 'projection_paused'],
     ] as const) {
-      state = stuck;
+      standing = factsOf(Sample, facts);
       expect((await get(`/views/sample?after=${token('thing', epoch, [[3, 4]])}`)).status).toBe(200);
       const answer = await get(`/views/sample?wait=30000&after=${token('thing', epoch, [[3, 5]])}`);
       expect(refused(answer)).toEqual([503, code, undefined]);
     }
-    state = undefined;
+    standing = undefined;
+  });
+
+  it('waits for shards that do not stand still, and for what comes before where one does', async () => {
+    const epoch = await sample.epochOf('thing');
+    await sample.checkpoint(3, 4);
+    standing = factsOf(Sample, {
+      stops: [{ source: 'thing', shard: 3, kind: 'halted', reason: 'why', seq: 7 }],
+    });
+    for (const pos of [
+      [3, 5],
+      [2, 1],
+    ] as const) {
+      const answer = await get(`/views/sample?wait=0&after=${token('thing', epoch, [pos])}`);
+      expect(refused(answer)).toEqual([503, 'projection_behind', undefined]);
+    }
+    standing = undefined;
   });
 
   it('is 410 for a token of another epoch', async () => {

@@ -5,6 +5,7 @@ import { Wakeups } from '../../../src/platform/wakeups.js';
 import { Database } from '../../../src/platform/postgres/database.js';
 import type { TokenPayload } from '../../../src/protocol/positions.js';
 import { WaiterHub, type WaiterHubOptions } from '../../../src/queries/waiter-hub.js';
+import { factsOf } from '../../support/facts.js';
 import { Sample, sampleApp, Tally } from '../../support/sample-view.js';
 import { sampleDatabase, type SampleDatabase } from './sample-database.js';
 
@@ -157,11 +158,21 @@ describe('a wait', () => {
   });
 
   it('learns while it waits that its projection has halted', async () => {
-    let state: 'live' | 'halted' = 'live';
-    const { hub } = hubWith({ pollMs: 10, stateOf: () => state });
+    let facts = factsOf(Sample, {});
+    let changed = (): void => undefined;
+    const onChange = (listener: () => void) => ((changed = listener), () => undefined);
+    // Not by its polls: it is told.
+    const { hub } = hubWith({ pollMs: 60_000, directives: { facts: () => facts, onChange } });
     const waiting = code(hub.wait([Sample], [token([[0, 5_000]])], 30_000));
-    state = 'halted';
+    const elsewhere = code(hub.wait([Sample], [token([[1, 5_000]])], 30_000));
+    facts = factsOf(Sample, {
+      stops: [{ source: 'thing', shard: 0, kind: 'halted', reason: 'why', seq: 4_000 }],
+    });
+    changed();
     expect(await waiting).toBe('projection_halted');
+    facts = factsOf(Sample, { state: 'paused' });
+    changed();
+    expect(await elsewhere).toBe('projection_paused');
   });
 
   it('ends on time also where Postgres does not answer', async () => {
