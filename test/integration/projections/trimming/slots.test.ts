@@ -233,6 +233,16 @@ describe('slots', () => {
         return row?.[0];
       })
       .toBe(5);
+    // Other logs, and the table of all of them, are not in its way.
+    const locks = await world.db.query<[string]>(
+      `SELECT DISTINCT l.relation::regclass::text FROM pg_locks l WHERE l.pid = $1 AND l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'`,
+      [trimmer.pid],
+    );
+    const outside = locks
+      .map(([name]) => name)
+      .filter((name) => !/_log_board__v1|pg_toast/.test(name) && !/^\d+$/.test(name));
+    expect(locks.length).toBeGreaterThan(1);
+    expect(outside).toEqual([]);
     await trimmer.query('COMMIT');
     trimmer.release();
     const [page, long, snapshot, heads, written] = await readers;
