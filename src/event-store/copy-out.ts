@@ -6,6 +6,7 @@ import type { StoredEvent } from '../domain/events.js';
 import { TidemarkError } from '../platform/errors.js';
 import { CopyLines, CopySession, copyText } from '../platform/postgres/copy.js';
 import { isoFromPostgres, type Database } from '../platform/postgres/database.js';
+import { metadataFrom, tagsFrom } from './stored-json.js';
 import { copyInTime, copyStreams, type ShardRange } from './copy-statements.js';
 
 export type { ShardRange } from './copy-statements.js';
@@ -24,8 +25,8 @@ function eventFrom(line: string): StoredEvent {
     type,
     schemaVersion: Number(schemaVersion),
     data: JSON.parse(fields[8] ?? ''),
-    tags: JSON.parse(fields[9] ?? ''),
-    metadata: JSON.parse(fields[10] ?? ''),
+    tags: tagsFrom(fields[9] ?? ''),
+    metadata: metadataFrom(fields[10] ?? ''),
     recordedAt: isoFromPostgres(fields[11] ?? ''),
   };
 }

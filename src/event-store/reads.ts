@@ -1,8 +1,9 @@
 /** Reading events: a stream forwards and backwards, a shard after a seq. Array rows; json stays text until its one parse. */
-import type { StoredEvent, Tags } from '../domain/events.js';
+import type { StoredEvent } from '../domain/events.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { EventStoreStatements } from './statements.js';
+import { metadataFrom, tagsFrom } from './stored-json.js';
 import type { LogPage, StreamReadOptions } from './types.js';
 
 export type EventRow = readonly [
@@ -19,8 +20,6 @@ export type EventRow = readonly [
   recordedAt: string,
 ];
 
-const NO_TAGS: Tags = Object.freeze({});
-
 export function storedEvent(category: string, row: EventRow): StoredEvent {
   const [eventId, seq, shard, streamId, version, type, schemaVersion, data, tags, metadata, recordedAt] = row;
   return {
@@ -33,8 +32,8 @@ export function storedEvent(category: string, row: EventRow): StoredEvent {
     type,
     schemaVersion,
     data: JSON.parse(data),
-    tags: tags === '{}' ? NO_TAGS : JSON.parse(tags),
-    metadata: JSON.parse(metadata),
+    tags: tagsFrom(tags),
+    metadata: metadataFrom(metadata),
     recordedAt,
   };
 }
