@@ -148,6 +148,38 @@ describe.each(engines)('a broken log over $name', (engine) => {
     expect(view.rows).toEqual(await stack.table());
   });
 
+  it('and positions of another version, brought by many at once, are reset the same way', async () => {
+    const { counts, observer } = counting();
+    const gateway = await stack.gateway(engine, { resetBatch: 5, resetSpreadMs: 200 }, observer);
+    await stack.caughtUp();
+    const clients = await Promise.all(Array.from({ length: 40 }, () => stack.client(gateway)));
+    const views = clients.map((client, n) => {
+      const request = wish(n);
+      const { key, where } = request;
+      const view = new LiveView(request);
+      const of = {
+        view: 'board',
+        ...(key === undefined ? {} : { key }),
+        ...(where === undefined ? {} : { where }),
+      };
+      // As a process of the version before gave it out.
+      view.resumedFrom = { epoch: 'before', pos: [[0, 7]] };
+      const from = stack.signer.sign({ kind: 'cursor', log: 'board.v7', ...view.resumedFrom, bind: of });
+      client.views.set(request.id, view);
+      client.send({ t: 'sub', ...request, from });
+      return view;
+    });
+    for (const [n, client] of clients.entries()) {
+      const view = views[n];
+      await client.until(() => view?.state === 'live');
+      expect(view?.resets).toEqual(['epoch_changed']);
+      expect(view?.rows).toEqual(await expected(wish(n)));
+    }
+    expect(counts.resets).toBe(40);
+    expect(counts.mostAtOnce).toBeLessThanOrEqual(5);
+    expect(counts.snapshots).toBeLessThanOrEqual(channels);
+  });
+
   it('resumes from below the mark with a reset, at it and after it without', async () => {
     const gateway = await stack.gateway(engine);
     const client = await stack.client(gateway);

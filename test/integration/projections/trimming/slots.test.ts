@@ -6,6 +6,7 @@ import { isTimeout } from '../../../../src/platform/postgres/sqlstate.js';
 import { auditChangeLogs } from '../../../../src/projections/audit.js';
 import { readChanges } from '../../../../src/projections/change-log.js';
 import { readSnapshot } from '../../../../src/projections/snapshot.js';
+import { createSlot } from '../../../../src/projections/trimming/statements.js';
 import { dropSlot, openNext, readSlots } from '../../../../src/projections/trimming/slots.js';
 import { trimOnce } from '../../../../src/projections/trimming/trimmer.js';
 import { readHeads } from '../../../../src/platform/postgres/logs.js';
@@ -182,6 +183,23 @@ describe('slots', () => {
     expect(await trim()).toEqual([]);
     const [notes] = await world.db.query(`SELECT slot FROM tidemark.change_slots WHERE log = $1`, [log]);
     expect(notes).toBeUndefined();
+  });
+
+  it('whose table was made by one who died then are opened by the next', async () => {
+    const [open = -1] = await world.slots();
+    for (const statement of createSlot(world.db, BOARD_LOG, open + 1)) await world.db.query(statement);
+    await world.write(0, 1);
+    await trim();
+    expect(await world.slots()).toEqual([open, open + 1]);
+    const stored = await world.db.query<[number]>(`SELECT DISTINCT slot FROM tidemark.changes`);
+    expect(stored).toEqual([[open]]);
+    const found = (await readSlots(world.db)).find(({ log }) => log === BOARD_LOG);
+    if (!found) throw new Error('no log');
+    // Two who trim at once: the second finds it done.
+    expect([await openNext(world.db, found), await openNext(world.db, found)]).toEqual([true, false]);
+    await world.write(0, 1);
+    const now = await world.db.query<[number]>(`SELECT DISTINCT slot FROM tidemark.changes ORDER BY 1`);
+    expect(now).toEqual([[open], [open + 1]]);
   });
 
   it('stay when a reader holds the log for long, and nothing has changed then', async () => {
