@@ -111,4 +111,6 @@ export interface Directives {
   facts(projection: string): VersionFacts | undefined;
   /** Called after a look that found something else than the one before; returns what ends it. */
   onChange(listener: () => void): () => void;
+  /** Looks it up now, for whoever must not rely on what was so a second ago. @throws as `Database.query` */
+  look?(): Promise<void>;
 }

@@ -216,6 +216,9 @@ export class WaiterHub {
     const poll = ++this.#begun;
     let failed = false;
     try {
+      // What held them up a moment ago may have gone on.
+      const stuck = [...this.#waiters].some(({ needs }) => this.#stuck(needs) !== undefined);
+      if (stuck) await this.#options.directives?.look?.();
       await this.#progress.ask([...this.#byShard.keys()]);
     } catch (error) {
       failed = true;
