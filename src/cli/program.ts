@@ -4,6 +4,7 @@ import { VERSION } from '../app/version.js';
 import { doctorCommand } from './doctor.js';
 import { argumentsLine, tellFailure } from './failure.js';
 import { migrateCommand } from './migrate.js';
+import { parkedCommand } from './operations/parked.js';
 import { projectionsCommand } from './operations/projections.js';
 import { startCommand } from './start.js';
 import { streamsCommand } from './streams.js';
@@ -13,7 +14,14 @@ export interface Surroundings {
   readonly projectDir: string;
 }
 
-const COMMANDS = [startCommand, migrateCommand, projectionsCommand, streamsCommand, doctorCommand];
+const COMMANDS = [
+  startCommand,
+  migrateCommand,
+  projectionsCommand,
+  parkedCommand,
+  streamsCommand,
+  doctorCommand,
+];
 
 /** Commander neither ends the process nor speaks in its own words, in no command of the tree. */
 function tame(command: Command): Command {
@@ -21,10 +29,13 @@ function tame(command: Command): Command {
   return command.exitOverride().configureOutput({ outputError: (text, write) => write(argumentsLine(text)) });
 }
 
-function program(surroundings: Surroundings): Command {
+/** All commands. */
+export function program(surroundings: Surroundings): Command {
   const root = new Command('tidemark')
     .description('Runs and looks after applications that are made with Tidemark.')
-    .version(VERSION);
+    .version(VERSION)
+    // Or `--version` of a command would be this one.
+    .enablePositionalOptions();
   for (const command of COMMANDS) root.addCommand(command(surroundings));
   return tame(root);
 }

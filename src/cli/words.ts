@@ -57,6 +57,12 @@ export function positive(text: string): number {
   return Number(text);
 }
 
+/** @throws InvalidArgumentError with what was expected */
+export function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}
+
 /**
  * The number of a version, `2` or `v2`.
  * @throws InvalidArgumentError with what was expected
@@ -69,15 +75,29 @@ export function parseVersion(text: string): number {
 /** How many columns there are to write in: those of the terminal, 100 where there is none. */
 export const columns = (): number => (process.stdout.isTTY ? Math.max(60, process.stdout.columns) : 100);
 
+/** A key or an id, which are the application's own texts: quoted where it could pass for something else. */
+export const shown = (text: string): string =>
+  /^[\w.:@/+-]+$/.test(text)
+    ? text
+    : JSON.stringify(text).replaceAll(
+        /\p{Cf}/gu,
+        (sign) => `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+      );
+
+// eslint-disable-next-line no-control-regex -- control characters (and those that turn the direction of a text) are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
 /**
- * Breaks a text into lines at spaces; a word that is longer than a line is cut.
+ * Breaks a text into lines at spaces; a word that is longer than a line is cut. What would steer the terminal is taken out, as
+ * texts come from data.
  * @param indent stands before each line, and counts
  */
 export function wrapped(text: string, width: number, indent = ''): string[] {
   const room = width - indent.length;
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(/\s+/).filter(Boolean)) {
+  const words = text.split(/\s+/).map((word) => word.replaceAll(CONTROL, '\ufffd'));
+  for (const word of words.filter(Boolean)) {
     if (line !== '' && line.length + 1 + word.length > room) {
       lines.push(line);
       line = '';

@@ -74,6 +74,7 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'Run the version of Tidemark that made the schema, or restore the file: an applied migration never changes.',
   ),
   no_database: atStart('There is no data yet', 'Start the application once, or set DATABASE_URL.'),
+  not_confirmed: atStart('Nothing was done', 'Answer with yes, or add `--yes` where nobody can be asked.'),
   projection_changed: atStart(
     'A projection is not what its table was made for',
     'Raise its version: a new table is built beside the old one.',

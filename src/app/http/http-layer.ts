@@ -8,6 +8,8 @@ import type { Layer } from '../stack.js';
 import { listen } from './listen.js';
 import { openApiDocument, serveDocs } from './openapi.js';
 import { operationsOperations, registerOperationsRoutes, type Readiness } from './operations-http.js';
+import { registerOperatorRoutes } from './ops/http.js';
+import { operatorOperations } from './ops/openapi.js';
 import { createHttpServer } from './server.js';
 
 export interface HttpLayer extends Layer {
@@ -21,6 +23,9 @@ const accessOf = (config: Config) => ({
   hosts: hostPolicy(config.host, config.hosts),
 });
 
+/** For operators: a verification takes two. */
+const OPERATOR_CONNECTIONS = 4;
+
 export function createHttpLayer(
   context: Context,
   options: {
@@ -29,7 +34,14 @@ export function createHttpLayer(
     readonly readiness: () => Promise<Readiness>;
   },
 ): HttpLayer {
-  const { app, config, logger, metrics } = context;
+  const { app, config, logger, metrics, registry, announcer } = context;
+  const operating = {
+    app,
+    db: context.databases.open('operations', OPERATOR_CONNECTIONS),
+    logger,
+    announcer,
+    look: () => registry.look(),
+  };
   const server = createHttpServer({
     logger,
     access: accessOf(config),
@@ -40,11 +52,13 @@ export function createHttpLayer(
   const life = service('http', {
     async start() {
       registerOperationsRoutes(server, { metrics, readiness: options.readiness });
+      registerOperatorRoutes(server, operating);
       for (const role of options.roles) role.routes?.(server);
       if (options.roles.some(({ name }) => name === 'api')) {
         const operations = [
           ...options.roles.flatMap((role) => role.operations ?? []),
           operationsOperations(),
+          operatorOperations(),
         ];
         await serveDocs(server, openApiDocument({ title: app.name, version: options.version }, operations));
       }

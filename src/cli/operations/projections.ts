@@ -3,8 +3,12 @@ import { Command } from 'commander';
 import { listProjections, showProjection } from '../../projections/operations/list.js';
 import type { Surroundings } from '../program.js';
 import { columns } from '../words.js';
+import { diffCommand, verifyCommand } from './checking.js';
 import { withOperations } from './connect.js';
 import { listText } from './list-text.js';
+import { pauseCommand, resumeCommand } from './pausing.js';
+import { rebuildCommand } from './rebuild.js';
+import { pruneCommand, swapViewCommand } from './release.js';
 
 interface Json {
   readonly json?: boolean;
@@ -23,8 +27,19 @@ function listCommand(projectDir: string): Command {
     });
 }
 
+const COMMANDS = [
+  listCommand,
+  rebuildCommand,
+  swapViewCommand,
+  pruneCommand,
+  verifyCommand,
+  diffCommand,
+  pauseCommand,
+  resumeCommand,
+];
+
 export function projectionsCommand({ projectDir }: Surroundings): Command {
-  return new Command('projections')
-    .description('show, change, rebuild and mend projections')
-    .addCommand(listCommand(projectDir));
+  const command = new Command('projections').description('show, change, rebuild and mend projections');
+  for (const make of COMMANDS) command.addCommand(make(projectDir));
+  return command;
 }

@@ -2,10 +2,12 @@
 import { TidemarkError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { isTimeout } from '../../platform/postgres/sqlstate.js';
+import { tableNamesIn } from '../definition.js';
 import { readModelTable } from '../names.js';
+import { partTable } from '../parts/ddl.js';
 import type { BuildProgress, ProjectionState, ShardStop } from '../types.js';
-import { SELECT_SIZES, selectReports, SHORT_LOCK_WAIT } from './statements.js';
-import type { VersionName, VersionReport } from './types.js';
+import { SELECT_SIZES, SELECT_VIEWS, selectReports, SHORT_LOCK_WAIT } from './statements.js';
+import type { VersionReport } from './types.js';
 
 type Columns = readonly [
   name: string,
@@ -21,7 +23,7 @@ type Columns = readonly [
   parkedKeys: number,
   stops: string | null,
   processes: string,
-  inView: boolean,
+  definition: string,
 ];
 
 const NAME = /^[a-z][a-z0-9_]{0,39}$/;
@@ -35,9 +37,14 @@ type StopColumns = readonly [
   at: string,
 ];
 
-function reportOf(columns: Columns): Omit<VersionReport, 'bytes'> {
+interface Version extends Omit<VersionReport, 'bytes' | 'inView'> {
+  /** Names of its tables, and of the views that people read them by. */
+  readonly tables: readonly string[];
+}
+
+function versionOf(columns: Columns): Version {
   const [name, version, state, reason, since, loaded, ready, acceptParked, progress, ...rest] = columns;
-  const [lag, parkedKeys, stops, counted, inView] = rest;
+  const [lag, parkedKeys, stops, counted, definition] = rest;
   // What our own statements put together as JSON.
   const standing = JSON.parse(stops ?? '[]') as readonly StopColumns[];
   const [processes, projectors] = JSON.parse(counted) as readonly [number, number];
@@ -62,18 +69,23 @@ function reportOf(columns: Columns): Omit<VersionReport, 'bytes'> {
     })),
     processes,
     projectors,
-    inView,
     progress: progress === null ? null : (JSON.parse(progress) as BuildProgress),
+    tables: tableNamesIn(name, JSON.parse(definition)),
   };
 }
 
+/** Its tables, with that of its parts. */
+const relationsOf = (db: Database, { tables, version, name }: Version): readonly string[] => [
+  ...tables.map((table) => db.table(readModelTable({ name: table, version }))),
+  db.table(partTable({ name, version })),
+];
+
 /** By name. A size that would have to be waited for is left out, as somebody changes tables just then. */
-async function sizesOf(db: Database, versions: readonly VersionName[]): Promise<ReadonlyMap<string, number>> {
-  const tables = versions.map((each) => db.table(readModelTable(each)));
+async function sizesOf(db: Database, relations: readonly string[]): Promise<ReadonlyMap<string, number>> {
   try {
     const rows = await db.transaction(async (tx) => {
       await tx.query(SHORT_LOCK_WAIT);
-      return tx.query<[string, number]>(SELECT_SIZES, [tables]);
+      return tx.query<[string, number]>(SELECT_SIZES, [relations]);
     });
     return new Map(rows);
   } catch (error) {
@@ -88,13 +100,25 @@ async function sizesOf(db: Database, versions: readonly VersionName[]): Promise<
  * @returns by name and version; empty where there are none
  */
 export async function listProjections(db: Database, name?: string): Promise<VersionReport[]> {
-  const rows = await db.query<Columns>(selectReports(db), [name ?? null, db.schema]);
-  const reports = rows.map(reportOf);
-  const sizes = await sizesOf(db, reports);
-  return reports.map((report) => ({
-    ...report,
-    bytes: sizes.get(db.table(readModelTable(report))) ?? null,
-  }));
+  const rows = await db.query<Columns>(selectReports(db), [name ?? null]);
+  const versions = rows.map(versionOf);
+  const shown = await db.query<[view: string, table: string]>(SELECT_VIEWS, [db.schema]);
+  const sizes = await sizesOf(
+    db,
+    versions.flatMap((each) => relationsOf(db, each)),
+  );
+  return versions.map((each) => {
+    const { tables, ...report } = each;
+    const { version } = report;
+    const known = relationsOf(db, each).flatMap((relation) => sizes.get(relation) ?? []);
+    return {
+      ...report,
+      inView: shown.some(
+        ([view, table]) => tables.includes(view) && table === readModelTable({ name: view, version }),
+      ),
+      bytes: known.length === 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0),
+    };
+  });
 }
 
 /**

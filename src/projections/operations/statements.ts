@@ -6,7 +6,7 @@ type Tables = Pick<Database, 'table'>;
 
 /**
  * All versions of all projections, or of one, of one snapshot. A handful of index probes each. Locks: none.
- * $1 name (NULL: all), $2 schema.
+ * $1 name (NULL: all).
  */
 export const selectReports = (db: Tables): string =>
   `SELECT p.name, p.version, p.state, p.reason, p.moved_at, p.loaded, p.ready_at IS NOT NULL, p.accept_parked, p.progress,
@@ -20,12 +20,15 @@ export const selectReports = (db: Tables): string =>
       FROM ${db.table('projection_stops')} x WHERE x.projection = p.name AND x.version = p.version),
      (SELECT json_build_array(count(*), count(*) FILTER (WHERE 'projector' = ANY (v.roles)))
       FROM ${db.table('serving')} v WHERE v.projection = p.name AND v.version = p.version AND ${isAlive(db, 'v.member')}),
-     EXISTS (SELECT FROM pg_class view JOIN pg_rewrite r ON r.ev_class = view.oid
-        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
-        JOIN pg_class t ON t.oid = d.refobjid
-      WHERE view.relnamespace = to_regnamespace($2) AND view.relkind = 'v' AND view.relname = p.name
-        AND t.relnamespace = view.relnamespace AND t.relname = p.name || '__v' || p.version)
+     p.definition
    FROM ${db.table('projections')} p WHERE $1::text IS NULL OR p.name = $1 ORDER BY p.name, p.version`;
+
+/** Which tables each SQL view of a schema shows, as `[view, table]`. Locks: none. $1 schema. */
+export const SELECT_VIEWS = `SELECT DISTINCT v.relname, t.relname
+   FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
+   JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+   JOIN pg_class t ON t.oid = d.refobjid AND t.relnamespace = v.relnamespace AND t.relkind = 'r'
+   WHERE v.relnamespace = to_regnamespace($1) AND v.relkind = 'v'`;
 
 /**
  * Bytes on disk of tables with their indexes; no row for one that is not there. Locks: each for a moment, as a reader does,

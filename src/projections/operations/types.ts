@@ -25,9 +25,9 @@ export interface VersionReport {
   readonly processes: number;
   /** Those of them that write it (the role `projector`). */
   readonly projectors: number;
-  /** The SQL view of the projection's name shows this version. */
+  /** The SQL view of its name (or of its tables' names) shows this version. */
   readonly inView: boolean;
-  /** Of its table with its indexes; null where there is none, or while something else locks it. */
+  /** Of its tables with their indexes; null where there are none, or while something else locks one. */
   readonly bytes: number | null;
   /** Of a build under way. */
   readonly progress: BuildProgress | null;

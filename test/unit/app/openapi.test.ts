@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import orders from '../../../examples/orders/app.js';
 import { openApiDocument } from '../../../src/app/http/openapi.js';
 import { operationsOperations } from '../../../src/app/http/operations-http.js';
+import { operatorOperations } from '../../../src/app/http/ops/openapi.js';
 import { commandOperations, streamOperations } from '../../../src/commands/operations.js';
 import { queryOperations, viewOperations } from '../../../src/queries/openapi.js';
 import { PROBLEMS } from '../../../src/protocol/problems.js';
@@ -11,7 +12,11 @@ import { PROBLEMS } from '../../../src/protocol/problems.js';
 const rooms = [commandOperations, streamOperations, viewOperations, queryOperations].map((room) =>
   room(orders),
 );
-const document = openApiDocument({ title: 'orders', version: '1.0.0' }, [...rooms, operationsOperations()]);
+const document = openApiDocument({ title: 'orders', version: '1.0.0' }, [
+  ...rooms,
+  operationsOperations(),
+  operatorOperations(),
+]);
 
 type Responses = Record<string, { headers?: Record<string, unknown> } | undefined>;
 
@@ -56,6 +61,7 @@ describe('openApiDocument', () => {
       '/livez',
       '/readyz',
       '/metrics',
+      '/ops/projections/{name}',
     ]) {
       expect(paths).toContain(path);
     }

@@ -74,6 +74,7 @@ test('wrapping', () => {
   expect(wrapped('one two  three\nfour', 9, '  ')).toEqual(['  one two', '  three', '  four']);
   expect(wrapped('abcdefghij k', 6, ' ')).toEqual([' abcde', ' fghij', ' k']);
   expect(wrapped('', 10)).toEqual([]);
+  expect(wrapped('red \u001b[31mtext\u0007', 40)).toEqual(['red \ufffd[31mtext\ufffd']);
 });
 
 test('a table fits its width, and what is too long for the first column has a line of its own', () => {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import orders from '../../../examples/orders/app.js';
 import { operationsOperations } from '../../../src/app/http/operations-http.js';
+import { operatorOperations } from '../../../src/app/http/ops/openapi.js';
 import { commandOperations, streamOperations } from '../../../src/commands/operations.js';
 import { queryOperations, viewOperations } from '../../../src/queries/openapi.js';
 
@@ -15,6 +16,7 @@ const routes = [
   viewOperations(orders),
   queryOperations(orders),
   operationsOperations(),
+  operatorOperations(),
 ].flatMap((room) =>
   Object.entries(room).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
@@ -23,10 +25,14 @@ const routes = [
 
 const asPattern = (call: string): RegExp => new RegExp(`^${call.replaceAll(/\{\w+\}/g, '[^/]+')}$`);
 
-test('the table of calls', async () => {
+test('the tables of calls', async () => {
   const page = await readFile(new URL('../../../docs/http.md', import.meta.url), 'utf8');
-  const table = page.split('| call')[1]?.split('\n\n')[0] ?? '';
-  const calls = [...table.matchAll(/`((?:GET|POST) \S+)`/g)].map(([, call]) => call ?? '');
+  const tables = page
+    .split('| call')
+    .slice(1)
+    .map((rest) => rest.split('\n\n')[0] ?? '');
+  expect(tables).toHaveLength(2);
+  const calls = [...tables.join('\n').matchAll(/`((?:GET|POST) \S+)`/g)].map(([, call]) => call ?? '');
   expect(calls.length).toBeGreaterThan(8);
   expect(routes.filter((route) => !calls.some((call) => asPattern(call).test(route)))).toEqual([]);
   const known = [...routes, ...OF_THE_DOCS];

@@ -1,0 +1,41 @@
+/** `/ops/…`: what operators do, over HTTP; see docs/operation.md. On every process, whatever its roles. */
+import type { FastifyInstance } from 'fastify';
+import type { AnyApp } from '../../../domain/app.js';
+import type { Logger } from '../../../platform/logger.js';
+import type { Announcer } from '../../../platform/wakeups.js';
+import type { Database } from '../../../platform/postgres/database.js';
+import { verifyProjection } from '../../../projections/verify/verify.js';
+import { admitOperator } from './guard.js';
+import { registerParkedRoutes } from './parked-routes.js';
+import { registerProjectionRoutes } from './projection-routes.js';
+import { Verifications } from './verifications.js';
+
+export interface OperatorDeps {
+  readonly app: AnyApp;
+  /** A pool of its own: an operator must get through when the others are exhausted. */
+  readonly db: Database;
+  readonly logger: Logger;
+  /** Told of rows that a replay changes. */
+  readonly announcer: Announcer;
+  /** Looks at the versions at once, so that this process does not learn a second later what was done here. */
+  readonly look: () => Promise<void>;
+}
+
+export function registerOperatorRoutes(server: FastifyInstance, deps: OperatorDeps): void {
+  const { app, db, logger } = deps;
+  const verifications = new Verifications(
+    (name, options) => verifyProjection(db, app, name, options),
+    logger,
+  );
+  server.addHook('preClose', () => verifications.stop());
+  server.register((scope, _options, done) => {
+    scope.addHook('onRequest', (request, reply, next) => {
+      reply.header('cache-control', 'no-store');
+      admitOperator(request);
+      next();
+    });
+    registerProjectionRoutes(scope, { ...deps, verifications });
+    registerParkedRoutes(scope, deps);
+    done();
+  });
+}

@@ -1,0 +1,94 @@
+/** `tidemark projections rebuild`: the rows of a projection are thrown away and made again from its events. */
+import { Command } from 'commander';
+import { createRuntime } from '../../app/runtime.js';
+import { TidemarkError } from '../../platform/errors.js';
+import { createLogger } from '../../platform/logger.js';
+import type { Database } from '../../platform/postgres/database.js';
+import { rebuild, reportInCode } from '../../projections/operations/control.js';
+import type { VersionReport } from '../../projections/operations/types.js';
+import type { AppModule } from '../app-module.js';
+import type { Connection } from '../connect.js';
+import { amount } from '../words.js';
+import { confirm } from './confirm.js';
+import { APP_OPTION, withApp } from './connect.js';
+import { followBuild } from './follow.js';
+
+interface Options {
+  readonly app?: string;
+  readonly yes?: boolean;
+  readonly here?: boolean;
+  readonly detach?: boolean;
+}
+
+const warning = ({ name, version, processes }: VersionReport): string =>
+  `The rows of ${name} v${version} are thrown away and made again. Its view answers 503 projection_building until they are loaded` +
+  `${processes === 0 ? '' : ` (${amount(processes)} processes have it now)`}; raising the version of ${name} in the code has no such gap.`;
+
+/** Runs `work` beside a projector in this process, which serves nothing and follows all projections of the application. */
+async function besideProjector<T>(
+  module: AppModule,
+  connection: Connection,
+  work: () => Promise<T>,
+): Promise<T> {
+  const logger = createLogger({
+    level: 'warn',
+    destination: { write: (line) => process.stderr.write(line) },
+  });
+  const config = {
+    ...connection.config,
+    databaseUrl: connection.url,
+    roles: ['projector'] as const,
+    host: '127.0.0.1',
+    port: 0,
+  };
+  const runtime = createRuntime(module.app, config, { logger, appModule: module.file });
+  try {
+    await runtime.start();
+    return await work();
+  } finally {
+    await runtime.stop();
+  }
+}
+
+function tell({ name, version, state, reason, lag, loaded }: VersionReport): void {
+  const title = `${name} v${version}`;
+  if (!loaded || state === 'halted' || state === 'needs_newer_code' || state === 'paused') {
+    throw new TidemarkError('wrong_state', `${title} is ${state}${reason === null ? '' : `: ${reason}`}`);
+  }
+  const behind = lag > 0 ? `, ${amount(lag)} events behind` : ', with all events';
+  console.log(`${title} was built anew and is ${state}${behind}`);
+}
+
+async function run(
+  db: Database,
+  module: AppModule,
+  connection: Connection,
+  name: string,
+  { yes = false, here = false, detach = false }: Options,
+): Promise<void> {
+  const { app } = module;
+  await confirm(warning(await reportInCode(db, app, name)), yes);
+  const begin = (): Promise<VersionReport> => rebuild(db, app, name);
+  if (here) {
+    tell(await besideProjector(module, connection, async () => followBuild(db, await begin())));
+    return;
+  }
+  const begun = await begin();
+  if (!detach) return tell(await followBuild(db, begun));
+  console.log(`${name} v${begun.version} is being built; see tidemark projections list ${name}`);
+}
+
+export function rebuildCommand(projectDir: string): Command {
+  return new Command('rebuild')
+    .description('make the rows of a projection again from its events, in place: its view is down meanwhile')
+    .argument('<projection>', 'in the version that is in the code')
+    .option(...APP_OPTION)
+    .option('--yes', 'do not ask')
+    .option('--here', 'do the work in this process; else a running one with the role projector does it')
+    .option('--detach', 'do not wait until it is done')
+    .action(async (name: string, options: Options) => {
+      await withApp(projectDir, options.app, (db, module, connection) =>
+        run(db, module, connection, name, options),
+      );
+    });
+}

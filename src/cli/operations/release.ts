@@ -1,0 +1,90 @@
+/** `tidemark projections swap-view|prune`: what follows once a new version is served. */
+import { Command } from 'commander';
+import type { AnyApp } from '../../domain/app.js';
+import { isTidemarkError } from '../../platform/errors.js';
+import { prune, swapViewTo, type ViewSwap } from '../../projections/operations/release.js';
+import type { PruneReport } from '../../projections/versions/prune.js';
+import { loadAppModule } from '../app-module.js';
+import { columns, parseDuration, parseVersion, wrapped } from '../words.js';
+import { APP_OPTION, withOperations } from './connect.js';
+
+interface SwapOptions {
+  readonly to?: number;
+  readonly lockTimeout: number;
+  readonly json?: boolean;
+}
+
+const HOW: Readonly<Record<ViewSwap['views'][number]['how'], string>> = {
+  unchanged: 'shows it already',
+  replaced: 'shows it now',
+  made_anew: 'was made anew, as a column went or changed its type, and shows it now',
+  created: 'was made, and shows it now',
+};
+
+const swapText = ({ name, version, views }: ViewSwap): string =>
+  views
+    .map(({ view, from, how }) => {
+      const before = from === null || how === 'unchanged' ? '' : ` (before: v${from})`;
+      return `${name} v${version}: the view ${view} ${HOW[how]}${before}`;
+    })
+    .join('\n');
+
+export function swapViewCommand(projectDir: string): Command {
+  return new Command('swap-view')
+    .description('have the SQL view of a projection show another version')
+    .argument('<projection>')
+    .option('--to <version>', 'the newest that is not retired without it', parseVersion)
+    .option('--lock-timeout <time>', 'how long to wait for those who read it', parseDuration, 5_000)
+    .option('--json', 'print JSON')
+    .action(async (name: string, { to, lockTimeout, json }: SwapOptions) => {
+      await withOperations(projectDir, async (db) => {
+        const swap = await swapViewTo(db, { name, version: to }, { lockTimeoutMs: Math.max(1, lockTimeout) });
+        console.log(json ? JSON.stringify(swap) : swapText(swap));
+      });
+    });
+}
+
+interface PruneOptions {
+  readonly app?: string;
+  readonly grace: number;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** The application, where there is one to find: its versions are kept. */
+async function appIfThere(projectDir: string, given: string | undefined): Promise<AnyApp | undefined> {
+  try {
+    return (await loadAppModule(projectDir, given)).app;
+  } catch (error) {
+    if (given === undefined && isTidemarkError(error, 'invalid_app')) return undefined;
+    throw error;
+  }
+}
+
+function pruneText({ dropped, kept }: PruneReport, dryRun: boolean, width: number): string {
+  const done = dryRun ? 'would be dropped' : 'was dropped';
+  return [
+    ...dropped.map(({ name, version }) => `${name} v${version} ${done}`),
+    ...(dropped.length === 0 ? ['nothing to drop'] : []),
+    ...kept.flatMap(({ name, version, why }) => wrapped(`${name} v${version} is kept: ${why}`, width)),
+  ].join('\n');
+}
+
+export function pruneCommand(projectDir: string): Command {
+  return new Command('prune')
+    .description('drop the tables of versions that no process, no view and no grace time holds any more')
+    .option('--grace <time>', 'keep what was served within this time', parseDuration, 86_400_000)
+    .option('--dry-run', 'say what would be dropped, and drop nothing')
+    .option(
+      APP_OPTION[0],
+      'module of the application, whose versions are kept; where there is none, the newest of each projection is',
+    )
+    .option('--json', 'print JSON')
+    .action(async ({ app: given, grace, dryRun = false, json }: PruneOptions) => {
+      const app = await appIfThere(projectDir, given);
+      await withOperations(projectDir, async (db) => {
+        const report = await prune(db, { app, graceMs: grace, dryRun });
+        console.log(json ? JSON.stringify(report) : pruneText(report, dryRun, columns()));
+      });
+    });
+}
