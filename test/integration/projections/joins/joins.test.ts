@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import theatre from '../../../../examples/joins/app.js';
 import { OrderList } from '../../../../examples/joins/order-list.js';
 import { Seats } from '../../../../examples/joins/seats.js';
+import { readChanges } from '../../../../src/projections/change-log.js';
 import { readSnapshot } from '../../../../src/projections/snapshot.js';
 import { freshDatabase, type FreshDatabase } from '../../../support/postgres.js';
 import { append, startProjecting, type ProjectingProcess } from '../../../support/projecting.js';
@@ -69,6 +70,34 @@ describe('joined columns', () => {
   });
 });
 
+test('a name in 1,000 rows is 1,000 changes in the log, which who follows it gets without a hole', async () => {
+  const one = await start();
+  await append(one.store, 'customer', 'c-1', [registered('Ada')]);
+  await Promise.all(
+    Array.from({ length: 1_000 }, (_, n) => append(one.store, 'order', `o-${n}`, [placed('c-1')])),
+  );
+  await one.caughtUp();
+  const heads = async (): Promise<ReadonlyMap<number, number>> =>
+    new Map((await readSnapshot(one.db, OrderList, { key: 'none' }, 1)).pos);
+  const before = await heads();
+  await append(one.store, 'customer', 'c-1', [renamed('Ada L.')]);
+  await one.caughtUp();
+  const keys = new Set<string>();
+  for (const [shard, after] of before) {
+    const page = await readChanges(one.db, 'order_list.v1', shard, after, 2_000);
+    const entries = page.kind === 'entries' ? page.entries : [];
+    expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, n) => after + n + 1));
+    for (const { key, row, before: old } of entries) {
+      keys.add(key);
+      expect([old?.['customerName'], row]).toEqual([
+        'Ada',
+        expect.stringContaining('"customerName":"Ada L."'),
+      ]);
+    }
+  }
+  expect(keys.size).toBe(1_000);
+});
+
 describe('a key that moves', () => {
   const booked = (seat: string) => ({ type: 'SeatBooked', data: { customerId: 'c-1', seat } });
   const changed = (seat: string) => ({ type: 'SeatChanged', data: { seat } });
@@ -98,18 +127,15 @@ describe('a key that moves', () => {
   });
 });
 
-test.each([1, 2, 3])(
-  'a season at random, in small batches, by writers that come and go (run %i)',
-  async () => {
-    const seed = Math.floor(Math.random() * 2 ** 32);
-    const tuning = { maxBatch: 7 };
-    const first = await start({ tuning });
-    const season = new TheatreSeason(first.store, randomFrom(seed));
-    for (let n = 0; n < 120; n++) await season.act();
-    const second = await start({ tuning });
-    await first.projections.stop();
-    for (let n = 0; n < 120; n++) await season.act();
-    await second.caughtUp();
-    expect({ seed, faults: await faultsOf(second) }).toEqual({ seed, faults: [] });
-  },
-);
+test('a season at random, in small batches, by writers that come and go', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const tuning = { maxBatch: 7 };
+  const first = await start({ tuning });
+  const season = new TheatreSeason(first.store, randomFrom(seed));
+  for (let n = 0; n < 80; n++) await season.act();
+  const second = await start({ tuning });
+  await first.projections.stop();
+  for (let n = 0; n < 80; n++) await season.act();
+  await second.caughtUp();
+  expect({ seed, faults: await faultsOf(second) }).toEqual({ seed, faults: [] });
+});
