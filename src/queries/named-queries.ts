@@ -27,20 +27,30 @@ export interface NamedQueriesOptions {
   readonly maxRows?: number;
 }
 
+export interface QueryResult {
+  readonly json: string;
+  /** Keys of what it reads are parked. */
+  readonly parked: boolean;
+}
+
 export interface PreparedQuery {
   /** The projections that it reads. */
   readonly reads: readonly AnyReadModel[];
   /**
-   * @returns the result as JSON text
    * @throws TidemarkError `query_timeout`, `projection_building`, `database_unavailable`, `internal_error` (whatever the handler threw is its cause)
    */
-  run(): Promise<string>;
+  run(): Promise<QueryResult>;
+}
+
+/** What one run is told of what it reads. */
+interface Notice {
+  parked: boolean;
 }
 
 interface Known {
   readonly query: AnyQuery;
   readonly tables: ReadTables;
-  readonly admission: Admission | undefined;
+  readonly admission: ((notice: Notice) => Admission) | undefined;
   readonly read: (parameters: Parameters) => Record<string, unknown>;
 }
 
@@ -79,18 +89,20 @@ function admissionTo(
   { db, gate }: NamedQueriesOptions,
   reads: AnyQuery['reads'],
   tables: readonly { readonly table: string }[],
-): Admission | undefined {
+): ((notice: Notice) => Admission) | undefined {
   if (!gate) return undefined;
-  return {
-    text: lockAndSelectEpochs(
-      db,
-      reads,
-      tables.map(({ table }) => table),
-    ),
+  const text = lockAndSelectEpochs(
+    db,
+    reads,
+    tables.map(({ table }) => table),
+  );
+  return (notice) => ({
+    text,
     admit: async (rows) => {
+      notice.parked = rows.some(([, , parked]) => parked === true);
       for (const [name, epoch] of rows) await gate.confirm(String(name), String(epoch));
     },
-  };
+  });
 }
 
 function known(options: NamedQueriesOptions, query: AnyQuery): Known {
@@ -120,8 +132,8 @@ export class NamedQueries {
    * @throws TidemarkError `unknown_query` (with the list of those there are), `invalid_parameter`, `invalid_payload`
    */
   prepare(name: string, input: QueryInput): PreparedQuery {
-    const known = this.#find(name);
-    const { query, read } = known;
+    const asked = this.#find(name);
+    const { query, read } = asked;
     const given = input.from === 'body' ? input.body : read(input.parameters);
     const parsed = parseInput(query.input, given);
     if (!parsed.ok) {
@@ -130,7 +142,11 @@ export class NamedQueries {
     }
     return {
       reads: query.reads,
-      run: async () => this.#toJson(query, await this.#handle(known, parsed.value)),
+      run: async () => {
+        const notice: Notice = { parked: false };
+        const json = this.#toJson(query, await this.#handle(asked, parsed.value, notice));
+        return { json, ...notice };
+      },
     };
   }
 
@@ -145,11 +161,11 @@ export class NamedQueries {
     );
   }
 
-  async #handle({ query, tables, admission }: Known, input: unknown): Promise<unknown> {
+  async #handle({ query, tables, admission }: Known, input: unknown, notice: Notice): Promise<unknown> {
     const { db: database, timeoutMs = 10_000 } = this.#options;
     try {
       const work = (db: unknown) => query.handle({ db, input });
-      return await withReadDatabase(database, tables, timeoutMs, work, admission);
+      return await withReadDatabase(database, tables, timeoutMs, work, admission?.(notice));
     } catch (error) {
       if (isTidemarkError(error, 'query_timeout') || isTidemarkError(error, 'projection_building'))
         throw error;

@@ -54,6 +54,14 @@ const CURSOR_HEADER = {
 };
 const ETAG_HEADER = { ETag: { description: '`"r<epoch>-<revision>"`', schema: { type: 'string' } } };
 
+const PARKED_HEADER = {
+  'Tidemark-Parked': {
+    description:
+      '`true` where an event of what was read could not be folded: it stands as it was before that event until an operator acts. Else absent.',
+    schema: { type: 'string', enum: ['true'] },
+  },
+};
+
 const json = (schema: unknown): unknown => ({ 'application/json': { schema } });
 
 function filterParameter(field: Field): Parameter {
@@ -82,11 +90,18 @@ function rowOperation(projection: AnyProjection, row: JsonSchema): OperationObje
       ...WAITING,
     ],
     responses: {
-      200: { description: 'The row', headers: { ...ETAG_HEADER, ...CURSOR_HEADER }, content: json(row) },
-      304: { description: 'The row is one of those named', headers: { ...ETAG_HEADER, ...CURSOR_HEADER } },
+      200: {
+        description: 'The row',
+        headers: { ...ETAG_HEADER, ...CURSOR_HEADER, ...PARKED_HEADER },
+        content: json(row),
+      },
+      304: {
+        description: 'The row is one of those named',
+        headers: { ...ETAG_HEADER, ...CURSOR_HEADER, ...PARKED_HEADER },
+      },
       ...problemResponses(
-        ['invalid_key', 'unknown_view', 'row_not_found', 'query_timeout', ...WAIT_PROBLEMS],
-        { 404: CURSOR_HEADER },
+        ['invalid_key', 'unknown_view', 'row_not_found', 'row_parked', 'query_timeout', ...WAIT_PROBLEMS],
+        { 404: { ...CURSOR_HEADER, ...PARKED_HEADER }, 503: PARKED_HEADER },
       ),
     },
   };
@@ -126,7 +141,7 @@ function listOperation(projection: AnyProjection, row: JsonSchema): OperationObj
       ...WAITING,
     ],
     responses: {
-      200: { description: 'Rows', headers: CURSOR_HEADER, content: json(page) },
+      200: { description: 'Rows', headers: { ...CURSOR_HEADER, ...PARKED_HEADER }, content: json(page) },
       ...problemResponses([
         'unknown_field',
         'invalid_cursor',
@@ -179,7 +194,7 @@ function queryOperation(query: AnyQuery, method: 'get' | 'post'): OperationObjec
     parameters: [...(byBody ? [] : inputParameters(input)), ...WAITING],
     ...(byBody ? { requestBody: { required: (input.required ?? []).length > 0, content: json(input) } } : {}),
     responses: {
-      200: { description: 'The result', content: json(output) },
+      200: { description: 'The result', headers: PARKED_HEADER, content: json(output) },
       ...problemResponses([...(byBody ? body : []), 'unknown_query', 'query_timeout', ...WAIT_PROBLEMS]),
     },
   };

@@ -4,6 +4,7 @@ import { clientGone } from './client-http.js';
 import type { NamedQueries, QueryInput } from './named-queries.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
 import { readAfter, type ReadAfter } from './read-after.js';
+import { PARKED_HEADER } from './view-http.js';
 
 export interface QueryRouteDeps extends ReadAfter {
   readonly queries: NamedQueries;
@@ -21,7 +22,8 @@ async function answer(
   const { name } = request.params;
   const query = deps.queries.prepare(name, input);
   await readAfter(deps, query.reads, parameters, () => clientGone(reply));
-  const json = await query.run();
+  const { json, parked } = await query.run();
+  if (parked) reply.header(PARKED_HEADER, 'true');
   return reply.header('cache-control', 'no-cache').type('application/json').send(json);
 }
 

@@ -7,6 +7,7 @@ import type { AnyReadModel } from '../domain/tables.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from '../projections/columns.js';
 import { changeLogOf, changeTable, readModelTable } from '../projections/names.js';
+import { isParked } from '../projections/parked/reading.js';
 import { equals, orderBy, rangesAfter, Values } from './keyset.js';
 import type { ListRequest } from './list-request.js';
 import type { FilterValue } from './parameters.js';
@@ -37,15 +38,16 @@ function sizeOf(projection: AnyProjection): string {
 
 /**
  * One row and the head of its shard, as of one snapshot, in one statement.
- * Columns: epoch, head, rev (null: there is no such row), then the projection’s columns. No row at all: no such log.
+ * Columns: epoch, head, whether it is parked, rev (null: there is no such row), then the projection’s columns. No row at all: no such log.
  */
 export function rowStatement(
   db: Tables,
   projection: AnyProjection,
   at: { readonly shard: number; readonly key: string },
 ): Statement {
+  const parked = isParked(db, projection, '$3::text', (column) => `r.${column}`);
   return {
-    text: `SELECT s.epoch, ${headOf(db, projection, '$1::text')}, r._rev, ${columnList(projection, 'r.')}
+    text: `SELECT s.epoch, ${headOf(db, projection, '$1::text')}, ${parked}, r._rev, ${columnList(projection, 'r.')}
       FROM ${db.table('shards')} s LEFT JOIN ${db.table(readModelTable(projection))} r ON r.${quoteIdent(projection.key)} = $3::text
       WHERE s.log = $1::text AND s.shard = $2::int`,
     values: [changeLogOf(projection), at.shard, at.key],
@@ -81,8 +83,8 @@ function rowsStatement(
 /**
  * One page of rows with the heads of the change log, as of one snapshot, in one statement. Reads one row more than the
  * limit, to know whether there are more.
- * Columns: epoch and heads as JSON `[[shard, seq], …]` (both in the first row only), rows found (null: none), then the
- * projection’s columns.
+ * Columns: epoch and heads as JSON `[[shard, seq], …]` (both in the first row only), rows found (null: none), whether the
+ * row is parked, then the projection’s columns.
  */
 export function listStatement(
   db: Tables,
@@ -96,9 +98,10 @@ export function listStatement(
     heads === 'none'
       ? 'NULL::json'
       : `json_agg(json_build_array(s.shard, ${headOf(db, projection, log)}) ORDER BY s.shard)`;
+  const parked = isParked(db, projection, `r.${quoteIdent(projection.key)}`, (column) => `r.${column}`);
   const first = 'CASE WHEN r._n IS NULL OR r._n = 1 THEN';
   return {
-    text: `SELECT ${first} p.epoch END, ${first} p.heads END, r._found, ${columnList(projection, 'r.')}
+    text: `SELECT ${first} p.epoch END, ${first} p.heads END, r._found, ${parked}, ${columnList(projection, 'r.')}
       FROM (SELECT min(s.epoch) AS epoch, ${position} AS heads FROM ${db.table('shards')} s WHERE s.log = ${log}${shard}) p
       LEFT JOIN LATERAL (
         SELECT y.* FROM (
@@ -129,9 +132,9 @@ export const beginRead = (timeoutMs: number): string =>
   `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${Math.trunc(timeoutMs)}`;
 
 /**
- * The epochs of what a named query reads; sent with `beginRead`. The tables are locked as a reader does before the snapshot
+ * The epochs of what a named query reads, and whether it has parked keys; sent with `beginRead`. The tables are locked as a reader does before the snapshot
  * is taken: who empties one for a rebuild has done so before, with a new epoch to see, or comes after the query.
- * Locks: ACCESS SHARE on the tables, until the transaction's end. Columns: projection, epoch.
+ * Locks: ACCESS SHARE on the tables, until the transaction's end. Columns: projection, epoch, parked.
  * @param tables quoted and qualified
  */
 export function lockAndSelectEpochs(
@@ -141,7 +144,8 @@ export function lockAndSelectEpochs(
 ): string {
   const versions = reads.map(({ name, version }) => `('${name}', ${version})`).join(', ');
   return `LOCK TABLE ${tables.join(', ')} IN ACCESS SHARE MODE;
-    SELECT p.name, coalesce((SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = p.name || '.v' || p.version), p.epoch)
+    SELECT p.name, coalesce((SELECT max(s.epoch) FROM ${db.table('shards')} s WHERE s.log = p.name || '.v' || p.version), p.epoch),
+      EXISTS (SELECT FROM ${db.table('parked')} k WHERE k.projection = p.name AND k.version = p.version)
     FROM ${db.table('projections')} p WHERE (p.name, p.version) IN (${versions})`;
 }
 

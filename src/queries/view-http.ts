@@ -5,12 +5,17 @@ import { clientGone } from './client-http.js';
 import { parseListRequest } from './list-request.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
 import { readAfter, type ReadAfter } from './read-after.js';
+import type { Directives } from '../projections/types.js';
 import { checkKey, type Views } from './views.js';
 
 export interface ViewRouteDeps extends ReadAfter {
   readonly views: Views;
+  /** Where keys are known to be parked, a read that would wait looks first. */
+  readonly directives?: Pick<Directives, 'facts'>;
 }
 
+/** What was read does not have an event that could not be folded. */
+export const PARKED_HEADER = 'tidemark-parked';
 const ROW_PARAMETERS = ['after', 'wait'];
 
 function checkRowParameters(parameters: Parameters): void {
@@ -31,6 +36,18 @@ function matchesTag(header: string | undefined, etag: string): boolean {
   return [...header.matchAll(/(?:W\/)?("[^"]*")/g)].some(([, tag]) => tag === etag);
 }
 
+/** The row does not get what the token names before somebody acts. */
+function rowParked(reply: FastifyReply, view: string): TidemarkError {
+  reply.header(PARKED_HEADER, 'true');
+  return new TidemarkError(
+    'row_parked',
+    `the row of ${view} stands still, as an event of it could not be folded`,
+    {
+      retryAfter: 30,
+    },
+  );
+}
+
 async function answerRow(
   deps: ViewRouteDeps,
   request: FastifyRequest<{ Params: { projection: string; key: string } }>,
@@ -42,8 +59,15 @@ async function answerRow(
   const definition = views.projection(projection);
   checkKey(key);
   checkRowParameters(parameters);
+  const waits = parameters.has('after');
+  if (waits && (deps.directives?.facts(projection)?.parkedKeys ?? 0) > 0) {
+    const { parked } = await views.row(definition, key);
+    if (parked) throw rowParked(reply, definition.name);
+  }
   await readAfter(deps, [definition], parameters, () => clientGone(reply));
-  const { row, cursor } = await views.row(definition, key);
+  const { row, cursor, parked } = await views.row(definition, key);
+  if (parked && waits) throw rowParked(reply, definition.name);
+  if (parked) reply.header(PARKED_HEADER, 'true');
   if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
   if (!row) throw new TidemarkError('row_not_found', `${projection} has no row of this key`);
   reply.header('etag', row.etag).header('cache-control', 'no-cache');
@@ -62,7 +86,8 @@ async function answerList(
   const definition = views.projection(projection);
   const asked = parseListRequest(definition, parameters);
   await readAfter(deps, [definition], parameters, () => clientGone(reply));
-  const { json, cursor } = await views.list(definition, asked);
+  const { json, cursor, parked } = await views.list(definition, asked);
+  if (parked) reply.header(PARKED_HEADER, 'true');
   if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
   return reply.header('cache-control', 'no-cache').type('application/json').send(json);
 }

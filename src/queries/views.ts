@@ -28,6 +28,8 @@ export interface RowRead {
   readonly row: { readonly json: string; readonly etag: string } | undefined;
   /** A subscription to the key goes on from here, also where there is no row yet. */
   readonly cursor: string | undefined;
+  /** An event of it could not be folded: it stands still, also where there is no row yet. */
+  readonly parked: boolean;
 }
 
 export interface ListRead {
@@ -35,6 +37,8 @@ export interface ListRead {
   readonly json: string;
   /** Undefined where no subscription can have this filter. */
   readonly cursor: string | undefined;
+  /** One of the rows stands still. */
+  readonly parked: boolean;
 }
 
 /** @throws TidemarkError `invalid_key` when no row can have this key */
@@ -45,6 +49,13 @@ export function checkKey(key: string): void {
 }
 
 type RowColumns = readonly unknown[];
+type ListColumns = [
+  epoch: string | null,
+  heads: string | null,
+  found: number | null,
+  parked: boolean | null,
+  ...RowColumns,
+];
 
 export class Views {
   readonly #options: ViewsOptions;
@@ -75,9 +86,9 @@ export class Views {
     const { db, app, signer } = this.#options;
     const shard = shardOf(key, app.shards);
     const { text, values } = rowStatement(db, projection, { shard, key });
-    const [found] = await db.query<[string, number, number | null, ...RowColumns]>(text, values);
+    const [found] = await db.query<[string, number, boolean, number | null, ...RowColumns]>(text, values);
     if (!found) throw notReady(projection);
-    const [epoch, head, rev, ...columns] = found;
+    const [epoch, head, parked, rev, ...columns] = found;
     await this.#options.gate?.confirm(projection.name, epoch);
     const bind = { view: projection.name, key };
     return {
@@ -86,6 +97,7 @@ export class Views {
           ? undefined
           : { json: rowJsonFromColumns(projection, columns), etag: `"r${epoch}-${rev}"` },
       cursor: signCursor(signer, projection, { epoch, pos: [[shard, head]], bind }),
+      parked,
     };
   }
 
@@ -102,13 +114,13 @@ export class Views {
       after: page?.after,
       heads: page || !bind ? 'none' : this.#headsFor(bind),
     });
-    const found = await db.query<[string | null, string | null, number | null, ...RowColumns]>(text, values);
+    const found = await db.query<ListColumns>(text, values);
     const [epoch, heads, count] = found[0] ?? [];
     if (typeof epoch !== 'string') throw notReady(projection);
     await this.#options.gate?.confirm(projection.name, epoch);
     if (page && page.epoch !== epoch) throw positionExpired('page: the view was rebuilt since');
     const pos = page ? page.pos : headsIn(heads);
-    const rows = count ? found.map(([, , , ...columns]) => columns) : [];
+    const rows = count ? found.map(([, , , , ...columns]) => columns) : [];
     const items = rows.map((columns) => rowJsonFromColumns(projection, columns));
     const last = (count ?? 0) > rows.length ? rows.at(-1) : undefined;
     const next =
@@ -117,6 +129,7 @@ export class Views {
     return {
       json: `{"items":[${items.join(',')}],"next":${JSON.stringify(next ?? null)}}`,
       cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind }),
+      parked: found.some(([, , , parked]) => parked === true),
     };
   }
 

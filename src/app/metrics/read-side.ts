@@ -17,7 +17,8 @@ export function projectorMetrics(registry: MetricsRegistry): ProjectorObserver {
     'Batches that another worker was ahead of.',
     ['projection', 'kind'],
   );
-  const halts = registry.counter('projection_halts_total', 'Times that a projection was given up.', label);
+  const halts = registry.counter('projection_halts_total', 'Times that a shard halted.', label);
+  const parks = registry.counter('projection_parks_total', 'Keys that were parked.', label);
   return {
     wrote({ projection, events: read, changes: written }) {
       batches.inc({ projection });
@@ -26,6 +27,7 @@ export function projectorMetrics(registry: MetricsRegistry): ProjectorObserver {
     },
     conflict: ({ projection, kind }) => conflicts.inc({ projection, kind }),
     halted: ({ projection }) => halts.inc({ projection }),
+    parked: ({ projection, keys }) => parks.inc({ projection }, keys),
   };
 }
 

@@ -89,7 +89,7 @@ export function createApiRole(context: Context, options: ApiOptions = {}): ApiRo
     routes(server) {
       registerCommandRoutes(server, { app, bus });
       registerStreamRoutes(server, { app, store });
-      registerViewRoutes(server, { views, signer, waiters, gate: registry });
+      registerViewRoutes(server, { views, signer, waiters, gate: registry, directives: registry });
       registerQueryRoutes(server, { queries, signer, waiters, gate: registry });
       // Reads that wait would hold up the drain for as long as they wait.
       server.addHook('preClose', (done) => {
