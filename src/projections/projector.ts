@@ -14,7 +14,7 @@ import { progressLog, type Announcer } from '../platform/wakeups.js';
 import { Beginnings, type Beginning } from './beginnings.js';
 import type { Stop } from './decode.js';
 import { Lane, type BatchWriter, type LaneOptions } from './lane.js';
-import { changeLogOf } from './names.js';
+import { changeLogOf, writerScope } from './names.js';
 import { faultMessage } from './parked/record.js';
 import { TablesLane } from './tables/lane.js';
 import { CLOSED } from './states.js';
@@ -158,7 +158,7 @@ export class Projector implements Service {
   /** Many streams, one row: stands for election, and reads all shards of all sources while elected. */
   #stand(): Promise<void> {
     const terms = new Map<number, { joined: Promise<Membership[]> }>();
-    this.#election = this.#options.leases.join(`projector/${changeLogOf(this.#options.projection)}`, 1, {
+    this.#election = this.#options.leases.join(writerScope(this.#options.projection), 1, {
       gained: (lease) => {
         this.#logger.info({ term: lease.term }, 'elected to write');
         const sources = this.#options.projection.sources.map(({ aggregate }) => aggregate.name);
@@ -179,7 +179,7 @@ export class Projector implements Service {
   async #join(source: string, mode: 'shared' | 'every', lease: Lease | undefined): Promise<Membership> {
     const { projection, feed, shards, maxBatch: most = 1_000 } = this.#options;
     const maxBatch = projection.kind === 'tables' ? Math.min(most, projection.batch) : most;
-    const group = `projector/${changeLogOf(projection)}`;
+    const group = writerScope(projection);
     const joined: { membership?: Membership } = {};
     const open = async (shard: number): Promise<ShardReader<StoredEvent> | undefined> => {
       const begin = await this.#admit(source, shard);
