@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-/** What is counted, and how many resets went out in one turn of the loop at the most. */
+/** What is counted, and how many resets went out in one batch at the most. */
 function counting() {
   const counts = { snapshots: 0, resets: 0, mostAtOnce: 0, turns: 0 };
   let inTurn = 0;
@@ -25,7 +25,8 @@ function counting() {
       counts.resets++;
       if (inTurn++ === 0) {
         counts.turns++;
-        setImmediate(() => (inTurn = 0));
+        // Those of one batch go out in one call.
+        queueMicrotask(() => (inTurn = 0));
       }
       counts.mostAtOnce = Math.max(counts.mostAtOnce, inTurn);
     },
