@@ -189,7 +189,13 @@ export default {
       },
     },
     {
-      files: ['*.config.*', 'examples/**', 'test/support/global-setup.ts', 'test/package/**'],
+      files: [
+        '*.config.*',
+        'examples/**',
+        'test/support/global-setup.ts',
+        'test/support/*-app.ts',
+        'test/package/**',
+      ],
       rules: { 'import/no-default-export': 'off' },
     },
     {

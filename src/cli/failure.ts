@@ -12,7 +12,7 @@ function codeOf(thrown: unknown): string {
 }
 
 /** `tidemark: <message> [<code>]`; a message of several lines has the code behind its last one. */
-export const failureLine = (message: string, code: string): string => `tidemark: ${message} [${code}]`;
+const failureLine = (message: string, code: string): string => `tidemark: ${message} [${code}]`;
 
 /** A failure of ours is a line or two; one that nobody foresaw shows its stack where somebody debugs. */
 export function tellFailure(thrown: unknown): void {

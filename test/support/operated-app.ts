@@ -1,0 +1,4 @@
+/** A module as `--app` names one. */
+import { operated } from './operated.js';
+
+export default operated(1);
