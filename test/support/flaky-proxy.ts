@@ -13,13 +13,27 @@ type ProxyMode =
   | 'panic'
   | 'refuse';
 
+/** What happens to the next question with some text in it, once; all others pass. */
+export interface Trap {
+  readonly text: string;
+  readonly how:
+    /** The server does its work; its answer is lost, and the connection with it. */
+    | 'lose-answer'
+    /** The server never sees it; the connection is lost on both sides. */
+    | 'lose-question'
+    /** The client’s connection is lost; the server gets the question by `deliver`. */
+    | 'keep-question';
+}
+
 export interface FlakyProxy {
   /** The database's URL by way of the proxy. */
   readonly url: string;
   mode: ProxyMode;
   /** A question with this text in it ends its connection, both sides, before the server sees it. */
   poison: string | undefined;
-  /** Resolves when the next question was kept back or the next answer was lost or held. */
+  /** Undefined again once something was caught in it. */
+  trap: Trap | undefined;
+  /** Resolves when the next question was lost or kept back or the next answer was lost or held. */
   interrupted(): Promise<void>;
   /** Ends the clients' side of every connection; the server is not told, as when a cable is pulled. */
   cut(): void;
@@ -46,6 +60,7 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
   const pullers = new Set<() => void>();
   let mode: ProxyMode = 'pass';
   let poison: string | undefined;
+  let trap: Trap | undefined;
   const interrupt = (): void => {
     for (const wake of waiting.splice(0)) wake();
   };
@@ -65,6 +80,28 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
       for (const chunk of held.splice(0)) client.write(chunk);
     });
     let cut = false;
+    let losing = false;
+    const keep = (chunk: Buffer): void => {
+      cut = true;
+      kept.push({ upstream, chunk });
+      client.destroy();
+      interrupt();
+    };
+    const catchIn = (sprung: Trap, chunk: Buffer): void => {
+      trap = undefined;
+      if (sprung.how === 'keep-question') {
+        keep(chunk);
+        return;
+      }
+      if (sprung.how === 'lose-answer') {
+        losing = true;
+        upstream.write(chunk);
+        return;
+      }
+      client.destroy();
+      upstream.destroy();
+      interrupt();
+    };
     pullers.add(() => {
       cut = true;
       client.destroy();
@@ -75,16 +112,16 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
         upstream.destroy();
         return;
       }
-      if (mode !== 'cut-questions') {
-        upstream.write(chunk);
-        return;
-      }
-      cut = true;
-      kept.push({ upstream, chunk });
-      client.destroy();
-      interrupt();
+      if (trap && chunk.includes(trap.text)) catchIn(trap, chunk);
+      else if (mode === 'cut-questions') keep(chunk);
+      else upstream.write(chunk);
     });
     upstream.on('data', (chunk) => {
+      if (losing) {
+        client.destroy();
+        interrupt();
+        return;
+      }
       if (mode === 'pass') client.write(chunk);
       else if (mode === 'hold-answers') held.push(chunk);
       else if (mode === 'panic') client.end(panic());
@@ -114,6 +151,12 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
     },
     set poison(text) {
       poison = text;
+    },
+    get trap() {
+      return trap;
+    },
+    set trap(next) {
+      trap = next;
     },
     interrupted: () => new Promise((resolve) => waiting.push(resolve)),
     cut() {

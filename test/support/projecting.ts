@@ -39,6 +39,8 @@ export interface ProjectingOptions {
   readonly tuning?: ProjectionsOptions['tuning'];
   /** Milliseconds between beats of leases and looks at heads. */
   readonly beatMs?: number;
+  /** After how many milliseconds a process that stands still has lost its leases. */
+  readonly ttlMs?: number;
   readonly observer?: ProjectionsOptions['observer'];
   /** Does not start the projectors. */
   readonly idle?: boolean;
@@ -49,7 +51,7 @@ export async function startProjecting(
   app: AnyApp,
   options: ProjectingOptions = {},
 ): Promise<ProjectingProcess> {
-  const { logger = silentLogger, beatMs = 100, tuning, observer } = options;
+  const { logger = silentLogger, beatMs = 100, ttlMs = 2_000, tuning, observer } = options;
   const open = (role: string, max: number): Database =>
     new Database({ connectionString: url, schema: 'tidemark', role, logger, max });
   const db = open('projector', 6);
@@ -66,7 +68,7 @@ export async function startProjecting(
   });
   await store.start();
   await ensureReadModel(db, app);
-  const leases = new Leases({ db: pulse, logger, beatMs, ttlMs: 2_000 });
+  const leases = new Leases({ db: pulse, logger, beatMs, ttlMs });
   const probe = new HeadProbe({
     db,
     wakeups,
