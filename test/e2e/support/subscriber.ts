@@ -13,12 +13,14 @@ export class Subscriber {
   /** Changes in the order in which they were applied. */
   readonly changes: SeenChange[] = [];
   readonly snapshots: SnapRow[][] = [];
+  /** As they are now, by key. */
+  readonly rows = new Map<string, Readonly<Record<string, unknown>>>();
   readonly resets: string[] = [];
   readonly faults: string[] = [];
   connections = 0;
   /** How often a snapshot or replay was complete. */
   lives = 0;
-  readonly #url: string;
+  readonly #url: () => string;
   readonly #sub: Readonly<Record<string, unknown>>;
   readonly #waiters = new Set<() => void>();
   #epoch: string | undefined;
@@ -26,8 +28,9 @@ export class Subscriber {
   #socket: WebSocket | undefined;
   #closed = false;
 
-  constructor(url: string, sub: Readonly<Record<string, unknown>>) {
-    this.#url = url;
+  /** @param url where it is, or where to go at each connection */
+  constructor(url: string | (() => string), sub: Readonly<Record<string, unknown>>) {
+    this.#url = typeof url === 'string' ? () => url : url;
     this.#sub = sub;
     this.#connect();
   }
@@ -43,7 +46,7 @@ export class Subscriber {
   }
 
   #connect(): void {
-    const socket = new WebSocket(this.#url, 'tidemark.v1');
+    const socket = new WebSocket(this.#url(), 'tidemark.v1');
     this.#socket = socket;
     socket.on('open', () => {
       this.connections++;
@@ -66,6 +69,7 @@ export class Subscriber {
       case 'snap':
         if (this.#epoch !== undefined) this.faults.push('a snapshot without a reset');
         this.snapshots.push([...frame.rows]);
+        for (const [key, , row] of frame.rows) this.rows.set(key, row);
         break;
       case 'live':
         for (const [shard, seq] of frame.pos) {
@@ -83,6 +87,7 @@ export class Subscriber {
         this.resets.push(frame.reason);
         this.#epoch = undefined;
         this.#last = new Map();
+        this.rows.clear();
         break;
       case 'err':
         this.faults.push(`${frame.code}: ${frame.message}`);
@@ -101,6 +106,8 @@ export class Subscriber {
     for (const [key, rev, row] of rows) {
       if (rev <= last) this.faults.push(`shard ${shard}: revision ${rev} again after ${last}`);
       this.changes.push({ shard, key, rev, row });
+      if (row === null) this.rows.delete(key);
+      else this.rows.set(key, row);
     }
     this.#last.set(shard, s);
   }
