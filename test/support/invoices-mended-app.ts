@@ -1,0 +1,4 @@
+/** With the fold mended. */
+import { invoices } from './invoices.js';
+
+export default invoices(true);
