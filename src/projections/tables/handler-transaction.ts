@@ -29,6 +29,8 @@ export interface HandlerBatch {
 
 /** A server that keeps a statement's time says so a little later; after this it counts as lost. */
 const ANSWER_GRACE_MS = 5_000;
+/** Somebody held a lock for too long. */
+const LOCK_TIMEOUT = '55P03';
 /** The connection was cut since nothing was asked of it for too long. */
 const IDLE_IN_TRANSACTION = '25P03';
 
@@ -129,7 +131,8 @@ class HandlerTransaction {
       throw new HandlerFailed(`the handler of ${name}: ${hint}`, { cause: error });
     }
     if (this.#broken) throw this.#broken;
-    if (isUnavailable(failure)) throw failure;
+    // Whoever holds a lock on its tables, or keeps Postgres away, says nothing of the events.
+    if (isUnavailable(failure) || sqlState(failure) === LOCK_TIMEOUT) throw failure;
     throw new HandlerFailed(`the handler of ${name}: ${messageOf(error)}`, { cause: error });
   }
 }

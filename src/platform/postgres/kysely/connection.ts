@@ -30,6 +30,8 @@ function typesOf(pool: pg.Pool): pg.CustomTypesConfig {
   };
 }
 
+/** The protocol counts them in 16 bits; one more would be answered as if the connection were at fault. */
+const MAX_VALUES = 65_535;
 const WRITES: readonly string[] = ['INSERT', 'UPDATE', 'DELETE'];
 
 export interface OneConnectionOptions {
@@ -80,6 +82,8 @@ export class OneConnection implements DatabaseConnection {
     const run = async (): Promise<QueryResult<R>> => {
       const { client, owner, answerTimeoutMs } = this.#options;
       if (this.#closed) throw new Error(`${owner} has ended; its database cannot be used any more`);
+      if (query.parameters.length > MAX_VALUES)
+        throw new Error(`a statement with ${query.parameters.length} values; Postgres takes ${MAX_VALUES}`);
       const statement = {
         text: query.sql,
         values: [...query.parameters],

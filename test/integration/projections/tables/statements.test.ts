@@ -363,6 +363,26 @@ describe('refused before it is sent:', () => {
   });
 });
 
+it('more values than Postgres takes fail the handler, not the connection', async () => {
+  const many = Array.from({ length: 20_000 }, (_, n) => ({ ...row, id: `${n}` }));
+  const attempt = handle((k) => k.insertInto('notes').values(many).execute());
+  await expect(attempt).rejects.toThrow(HandlerFailed);
+  await expect(attempt).rejects.toThrow('a statement with 80000 values; Postgres takes 65535');
+});
+
+it('a lock that somebody else holds is no fault of the events', async () => {
+  const other = await one.db.connect();
+  await other.query('BEGIN');
+  await other.query(`LOCK TABLE ${db.table('notes__v1')}`);
+  const attempt = handle(async (k) => {
+    await k.selectNoFrom(sql`set_config('lock_timeout', '50ms', true)`.as('s')).execute();
+    await k.insertInto('notes').values(row).execute();
+  });
+  await expect(attempt).rejects.toMatchObject({ code: '55P03' });
+  await other.query('ROLLBACK');
+  other.release();
+});
+
 describe('time', () => {
   it('of one statement is bounded by Postgres, of all of it by us', async () => {
     await expect(handle((k) => k.selectNoFrom(sql`pg_sleep(30)`.as('s')).execute())).rejects.toThrow(
