@@ -1,6 +1,7 @@
 /** A build begins, or goes on where it was left. */
 import { readHeads } from '../../platform/postgres/logs.js';
 import { readModelTable } from '../names.js';
+import { partTable } from '../parts/ddl.js';
 import { move } from '../states.js';
 import { checkFence } from './fence.js';
 import { deleteStops, endLoaders, insertBuild, LOADER_ROLE, selectBuild } from './statements.js';
@@ -27,7 +28,8 @@ export async function readBuild(
 export async function beginBuild(builder: Builder, again: boolean): Promise<BuildShard[]> {
   const { projection, db } = builder;
   const { name, version } = projection;
-  await db.query(endLoaders, [db.table(readModelTable(projection)), `tidemark:${LOADER_ROLE}`]);
+  for (const table of [readModelTable(projection), partTable(projection)])
+    await db.query(endLoaders, [db.table(table), `tidemark:${LOADER_ROLE}`]);
   return db.transaction(async (tx) => {
     const scoped = { query: tx.query, table: (table: string) => db.table(table) };
     if (again) await move(scoped, projection, 'build');

@@ -1,4 +1,5 @@
 /** One build of one version, from its begin (or from where it was left) to its end, by whoever was elected for it. */
+import { hasParts } from '../../domain/parts.js';
 import { move } from '../states.js';
 import { beginBuild } from './begin.js';
 import { loadByStream } from './by-stream.js';
@@ -32,9 +33,11 @@ async function load(
   shards: readonly BuildShard[],
   progress: ToldProgress,
 ): Promise<BuildOutcome> {
-  const stops = options.projection.manyStreams
-    ? await loadManyStreams(options, progress)
-    : await loadByStream(options, shards, progress);
+  const { projection } = options;
+  const stops =
+    projection.manyStreams && !hasParts(projection)
+      ? await loadManyStreams(options, progress)
+      : await loadByStream(options, shards, progress);
   if (stops.length > 0) return giveUp(options, stops);
   options.signal.throwIfAborted();
   progress.indexing();

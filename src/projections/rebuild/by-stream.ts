@@ -1,22 +1,20 @@
 /**
- * Loads rows of one stream each: whole streams are folded one after the other, and the rows of a shard go in with one COPY, in one
- * transaction with the word that the shard is loaded. Nothing is held but the row of the stream that is being folded.
+ * Loads rows of one stream each, and parts of streams: whole streams are folded one after the other, and what a shard makes goes in with
+ * one COPY, in one transaction with the word that the shard is loaded. Nothing is held but the row of the stream that is being folded.
  */
 import { DomainError } from '../../domain/errors.js';
 import type { StoredEvent } from '../../domain/events.js';
-import { foldRow, sourceOf, toRecorded } from '../../domain/folding.js';
+import { sourceOf, toRecorded } from '../../domain/folding.js';
 import type { ProjectionSource, RowValue } from '../../domain/projection.js';
 import { readStreams } from '../../event-store/copy-out.js';
 import { TidemarkError } from '../../platform/errors.js';
 import { CopySession, type CopyIn } from '../../platform/postgres/copy.js';
-import { rowToJson } from '../columns.js';
-import { rowFault } from '../limits.js';
 import { parkingArgument } from '../parked/record.js';
 import { ParkedKeys } from '../parked/room.js';
 import { advance, checkFence, keepStop } from './fence.js';
 import { foldCarefully, type CarefulFold } from './careful.js';
-import { rowLine } from './row-lines.js';
-import { copyRows, park } from './statements.js';
+import { park } from './statements.js';
+import { targetOf, type StreamTarget } from './target.js';
 import type { ToldProgress } from './told-progress.js';
 import { BuildStop, type BuildOptions, type BuildShard } from './types.js';
 
@@ -30,16 +28,16 @@ const isNewer = (error: unknown): boolean =>
 class StreamFolds {
   /** Streams whose fold threw, or whose row does not fit: they are folded again with care. */
   readonly faulty: string[] = [];
-  readonly #projection: BuildOptions['projection'];
   readonly #source: ProjectionSource;
+  readonly #target: StreamTarget;
   #lines = '';
   #stream: string | undefined;
   #row: RowValue | null = null;
   #skipping = false;
 
-  constructor(projection: BuildOptions['projection'], source: ProjectionSource) {
-    this.#projection = projection;
+  constructor(source: ProjectionSource, target: StreamTarget) {
     this.#source = source;
+    this.#target = target;
   }
 
   /** @throws BuildStop at an event that is newer than the code */
@@ -65,7 +63,7 @@ class StreamFolds {
   #fold(stored: StoredEvent): void {
     try {
       const event = toRecorded(this.#source, stored);
-      this.#row = foldRow(this.#projection, this.#source, stored.streamId, this.#row, event);
+      this.#row = this.#target.fold(this.#row, event);
     } catch (error) {
       if (isNewer(error)) throw new BuildStop('needs_newer_code', stored, error);
       this.#skipping = true;
@@ -74,12 +72,12 @@ class StreamFolds {
 
   #finish(): void {
     const row = this.#row;
-    if (row !== null && !this.#skipping) {
-      if (rowFault(this.#projection, row, rowToJson(this.#projection, row)) === undefined)
-        this.#lines += rowLine(this.#projection, row);
+    const stream = this.#stream;
+    if (row !== null && stream !== undefined && !this.#skipping) {
+      if (this.#target.fault(row) === undefined) this.#lines += this.#target.line(row, stream);
       else this.#skipping = true;
     }
-    if (this.#skipping && this.#stream !== undefined) this.faulty.push(this.#stream);
+    if (this.#skipping && stream !== undefined) this.faulty.push(stream);
     this.#row = null;
     this.#skipping = false;
     this.#stream = undefined;
@@ -89,27 +87,29 @@ class StreamFolds {
 class ByStreamLoader {
   readonly #options: BuildOptions;
   readonly #progress: ToldProgress;
-  readonly #source: ProjectionSource;
   readonly #parked: ParkedKeys;
 
-  constructor(options: BuildOptions, source: ProjectionSource, progress: ToldProgress) {
+  constructor(options: BuildOptions, progress: ToldProgress) {
     this.#options = options;
     this.#progress = progress;
-    this.#source = source;
     this.#parked = new ParkedKeys(options.db, options.projection);
   }
 
   /** All of a shard or nothing. @throws BuildStop, Superseded, as `Database.query` */
   async load(shard: BuildShard, events: AsyncIterable<readonly StoredEvent[]>): Promise<void> {
     const { db, projection, signal, turn } = this.#options;
-    const folds = new StreamFolds(projection, this.#source);
+    const source = sourceOf(projection, shard.source);
+    if (!source)
+      throw new TidemarkError('internal_error', `${projection.name} does not follow ${shard.source}`);
+    const target = targetOf(db, projection, source);
+    const folds = new StreamFolds(source, target);
     let session: CopySession | undefined;
     let copy: CopyIn | undefined;
     let done = 0;
     const write = async (lines: string): Promise<void> => {
       if (lines === '') return;
       session ??= await this.#begin();
-      copy ??= session.copyIn(copyRows(db, projection));
+      copy ??= session.copyIn(target.copy);
       await copy.write(lines);
     };
     try {
@@ -122,8 +122,8 @@ class ByStreamLoader {
         await turn();
       }
       await write(folds.take(0));
-      const again = await this.#again(shard, folds.faulty);
-      for (const { row } of again) if (row) await write(rowLine(projection, row));
+      const again = await this.#again(shard, source, target, folds.faulty);
+      for (const { row, streamId } of again) if (row) await write(target.line(row, streamId));
       await copy?.end();
       session ??= await this.#begin();
       await this.#commit(session, shard, again);
@@ -148,13 +148,18 @@ class ByStreamLoader {
     }
   }
 
-  async #again(shard: BuildShard, streams: readonly string[]): Promise<CarefulFold[]> {
+  async #again(
+    shard: BuildShard,
+    source: ProjectionSource,
+    target: StreamTarget,
+    streams: readonly string[],
+  ): Promise<CarefulFold[]> {
     const again: CarefulFold[] = [];
     if (streams.length === 0) return again;
     let room = await this.#parked.room();
     for (const streamId of streams) {
       this.#options.signal.throwIfAborted();
-      const one = await foldCarefully(this.#options, this.#source, { ...shard, streamId }, room);
+      const one = await foldCarefully(this.#options, { source, target }, { ...shard, streamId }, room);
       again.push(one);
       room = { ...room, keys: room.keys - one.parks.length, events: room.events - one.queued.length };
     }
@@ -185,10 +190,7 @@ export async function loadByStream(
   shards: readonly BuildShard[],
   progress: ToldProgress,
 ): Promise<BuildStop[]> {
-  const [first] = options.projection.sources;
-  const source = first && sourceOf(options.projection, first.aggregate.name);
-  if (!source) throw new TidemarkError('internal_error', `${options.projection.name} follows nothing`);
-  const loader = new ByStreamLoader(options, source, progress);
+  const loader = new ByStreamLoader(options, progress);
   const stops: BuildStop[] = [];
   const left = shards.filter(({ seq, upto }) => seq < upto);
   const ranges = left.map(({ source: category, shard, seq, upto }) => ({

@@ -2,8 +2,10 @@
 import type { Queryable } from '../../platform/postgres/database.js';
 import * as ddl from '../ddl.js';
 import { changeLogOf, indexName, readModelTable } from '../names.js';
+import { makeRows } from '../parts/load-statements.js';
 import { move } from '../states.js';
 import { checkFence } from './fence.js';
+import { LOADED_REVISION } from './row-lines.js';
 import { analyze, beginLog, deleteBuild, INDEX_MEMORY, moveCheckpoints, setLoaded } from './statements.js';
 import { Superseded, type BuildOptions } from './types.js';
 
@@ -27,6 +29,7 @@ export async function finishBuild(options: BuildOptions): Promise<void> {
   await db.transaction(
     async (tx) => {
       await checkFence(tx, options);
+      for (const { text, values } of makeRows(db, projection, LOADED_REVISION)) await tx.query(text, values);
       await makeIndexes(tx, options);
       await tx.query(moveCheckpoints(db), [name, version]);
       await tx.query(beginLog(db), [changeLogOf(projection)]);

@@ -5,7 +5,7 @@ import type { Database } from '../../platform/postgres/database.js';
 import { newEpoch } from '../../platform/postgres/logs.js';
 import * as ddl from '../ddl.js';
 import { changeLogOf, indexName, readModelTable } from '../names.js';
-import { emptyParts } from '../parts/ddl.js';
+import { emptyParts, partTable } from '../parts/ddl.js';
 import { move, type ProjectionState } from '../states.js';
 import { isLoadable } from './loadable.js';
 import { endLoaders, LOADER_ROLE, setUnloaded, truncateRows } from './statements.js';
@@ -37,7 +37,8 @@ export async function rebuildProjection(db: Database, projection: AnyProjection)
     // Waits for batches in flight; those that come later see the state.
     await tx.query(ddl.resetCheckpoints(db), self);
     for (const statement of ddl.forgetVersion(db)) await tx.query(statement, self);
-    await tx.query(endLoaders, [db.table(readModelTable(projection)), `tidemark:${LOADER_ROLE}`]);
+    for (const table of [readModelTable(projection), partTable(projection)])
+      await tx.query(endLoaders, [db.table(table), `tidemark:${LOADER_ROLE}`]);
     await tx.query(truncateRows(db, projection));
     for (const statement of emptyParts(db, projection)) await tx.query(statement);
     if (loads) {
