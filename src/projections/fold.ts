@@ -48,7 +48,7 @@ interface Place {
 }
 
 /** The row after an event. @throws whatever the fold throws; DomainError `invalid_row` */
-export function foldEvent(
+function foldEvent(
   projection: AnyProjection,
   { batch: { source }, event: { event, unreadable } }: Place,
   key: string,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 const Line = z.object({ cents: z.int() });
 
-export const Invoice = aggregate('invoice', {
+const Invoice = aggregate('invoice', {
   state: z.object({ status: z.string() }),
   initial: { status: 'none' },
   events: { InvoiceIssued: z.object({ lines: z.array(Line) }), InvoicePaid: z.object({}) },
