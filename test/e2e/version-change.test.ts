@@ -307,7 +307,7 @@ async function afterwards(members: readonly Member[], table: ReadonlyMap<string,
       return JSON.parse(done.stdout);
     };
     const prune = (grace: string) =>
-      operate('prune', '--grace', grace, '--app', 'test/e2e/support/parcels-v2.ts');
+      operate('prune', '--grace', grace, '--app', 'test/support/parcels-v2-app.ts');
     expect(await prune('0s')).toMatchObject({ dropped: [] });
     expect(await operate('swap-view', 'parcel_status')).toMatchObject({
       views: [{ from: 1, how: 'replaced' }],

@@ -9,7 +9,7 @@ const version = process.env['VERSION'] === '2' ? 2 : 1;
 const config = loadConfig(process.env);
 const runtime = createRuntime(appOf(version), config, {
   logger: createLogger({ level: config.logLevel }),
-  appModule: fileURLToPath(new URL(`./parcels-v${version}.ts`, import.meta.url)),
+  appModule: fileURLToPath(new URL(`../../support/parcels-v${version}-app.ts`, import.meta.url)),
   // What is there is loaded by a builder, as a long history would be.
   rebuildFrom: 500,
 });

@@ -17,7 +17,7 @@ import { bankOf, bankWith, HoldersV1, HoldersV2 } from '../../../support/version
 const logger = silentLogger;
 let postgres: FreshDatabase;
 let db: Database;
-let serving: { stop(): Promise<void> }[] = [];
+const serving: { stop(): Promise<void> }[] = [];
 
 const open = (role: string, max = 1): Database =>
   new Database({ connectionString: postgres.url, schema: 'tidemark', role, logger, max });
