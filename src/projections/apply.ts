@@ -38,10 +38,9 @@ export const APPLY_ERRORS = {
 /** In these states nobody writes rows of events. */
 const CLOSED_STATES = CLOSED.map((state) => `'${state}'`).join(', ');
 
-/** What the function does; also what the stored one is compared with. */
-export function applyBody(db: Database, projection: AnyProjection): string {
+/** Locks the rows and the change shards, and writes both; `heads` and `written` are told by it. */
+function writeRows(db: Database, projection: AnyProjection): string {
   const log = changeLogOf(projection);
-  const self = `'${projection.name}', ${projection.version}`;
   const rows = db.table(readModelTable(projection));
   const changes = db.table(changeTable(log) ?? '');
   const shards = db.table('shards');
@@ -53,6 +52,42 @@ export function applyBody(db: Database, projection: AnyProjection): string {
     SELECT ${columnList(projection, 'r.')}, heads[u.at] + u.off
     FROM unnest(p_revs, p_at, p_off, p_rows) AS u(rev, at, off, "row") CROSS JOIN LATERAL json_to_record(u."row") AS r(${shape.join(', ')})
     WHERE u."row" IS NOT NULL`;
+  return `
+  IF p_known > 0 THEN
+    SELECT count(*) INTO n FROM unnest(p_keys, p_revs) AS x(key, rev)
+    CROSS JOIN LATERAL (SELECT t._rev AS rev FROM ${rows} t WHERE t.${key} = x.key FOR NO KEY UPDATE) l
+    WHERE x.rev > 0 AND l.rev = x.rev;
+    IF n <> p_known THEN RAISE EXCEPTION 'a row was changed by another' USING ERRCODE = '${APPLY_ERRORS.row}'; END IF;
+  END IF;
+  PERFORM FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into) ORDER BY s.shard FOR NO KEY UPDATE;
+
+  written := clock_timestamp();
+  SELECT array_agg(b.slot ORDER BY b.shard), array_agg(b.head ORDER BY b.shard) INTO slots, heads FROM (
+    SELECT s.shard, s.slot, greatest(s.low, coalesce((SELECT max(c.seq) FROM ${changes} c WHERE c.log = '${log}' AND c.shard = s.shard), 0)) AS head
+    FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into)
+  ) b;
+  INSERT INTO ${changes} (log, shard, seq, slot, key, before_channels, "row", recorded_at)
+  SELECT '${log}', p_into[u.at], heads[u.at] + u.off, slots[u.at], u.key, u.before, u."row", written
+  FROM unnest(p_keys, p_at, p_off, p_before, p_rows) AS u(key, at, off, before, "row");
+
+  IF p_known < cardinality(p_keys) THEN
+    ${insert} AND u.rev = 0;
+  END IF;
+  IF p_known > cardinality(p_gone) THEN
+    ${insert} AND u.rev > 0
+    ON CONFLICT (${key}) DO UPDATE SET ${[...changing, '_rev'].map((name) => `${name} = excluded.${name}`).join(', ')} WHERE t._rev < excluded._rev;
+  END IF;
+  IF cardinality(p_gone) > 0 THEN
+    DELETE FROM ${rows} t WHERE t.${key} = ANY (p_gone);
+  END IF;
+`;
+}
+
+/** What the function does; also what the stored one is compared with. */
+export function applyBody(db: Database, projection: AnyProjection): string {
+  const log = changeLogOf(projection);
+  const self = `'${projection.name}', ${projection.version}`;
+  const shards = db.table('shards');
   const stateOf = `SELECT CASE WHEN p.loaded THEN p.state ELSE 'building' END INTO standing FROM ${db.table('projections')} p WHERE p.name = '${projection.name}' AND p.version = ${projection.version}`;
   const parkedRow = `SELECT FROM ${db.table('parked')} k WHERE k.projection = '${projection.name}' AND k.version = ${projection.version}`;
   return `
@@ -86,34 +121,7 @@ ${applyParts(db, projection, APPLY_ERRORS)}
   IF p_parking IS NOT NULL THEN PERFORM ${db.table('park_v1')}(${self}, p_parking); END IF;
   IF cardinality(p_keys) = 0 THEN RETURN; END IF;
 
-  IF p_known > 0 THEN
-    SELECT count(*) INTO n FROM unnest(p_keys, p_revs) AS x(key, rev)
-    CROSS JOIN LATERAL (SELECT t._rev AS rev FROM ${rows} t WHERE t.${key} = x.key FOR NO KEY UPDATE) l
-    WHERE x.rev > 0 AND l.rev = x.rev;
-    IF n <> p_known THEN RAISE EXCEPTION 'a row was changed by another' USING ERRCODE = '${APPLY_ERRORS.row}'; END IF;
-  END IF;
-  PERFORM FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into) ORDER BY s.shard FOR NO KEY UPDATE;
-
-  written := clock_timestamp();
-  SELECT array_agg(b.slot ORDER BY b.shard), array_agg(b.head ORDER BY b.shard) INTO slots, heads FROM (
-    SELECT s.shard, s.slot, greatest(s.low, coalesce((SELECT max(c.seq) FROM ${changes} c WHERE c.log = '${log}' AND c.shard = s.shard), 0)) AS head
-    FROM ${shards} s WHERE s.log = '${log}' AND s.shard = ANY (p_into)
-  ) b;
-  INSERT INTO ${changes} (log, shard, seq, slot, key, before_channels, "row", recorded_at)
-  SELECT '${log}', p_into[u.at], heads[u.at] + u.off, slots[u.at], u.key, u.before, u."row", written
-  FROM unnest(p_keys, p_at, p_off, p_before, p_rows) AS u(key, at, off, before, "row");
-
-  IF p_known < cardinality(p_keys) THEN
-    ${insert} AND u.rev = 0;
-  END IF;
-  IF p_known > cardinality(p_gone) THEN
-    ${insert} AND u.rev > 0
-    ON CONFLICT (${key}) DO UPDATE SET ${[...changing, '_rev'].map((name) => `${name} = excluded.${name}`).join(', ')} WHERE t._rev < excluded._rev;
-  END IF;
-  IF cardinality(p_gone) > 0 THEN
-    DELETE FROM ${rows} t WHERE t.${key} = ANY (p_gone);
-  END IF;
-END
+${writeRows(db, projection)}END
 `;
 }
 

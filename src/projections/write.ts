@@ -117,11 +117,19 @@ function channelsBefore(
   return values;
 }
 
+interface Placed {
+  readonly ordered: readonly Change[];
+  /** Change shards, ascending. */
+  readonly into: readonly number[];
+  /** Of each change: its shard’s place in `into` (from 1), and its place among those of that shard (from 1). */
+  readonly at: readonly number[];
+  readonly off: readonly number[];
+  /** Of each shard of `into`. */
+  readonly counts: readonly number[];
+}
+
 /** The changes in lock order, and where in the change log each will stand. */
-function place(
-  changes: readonly Change[],
-  shards: number,
-): { ordered: Change[]; into: number[]; at: number[]; off: number[]; counts: number[] } {
+function place(changes: readonly Change[], shards: number): Placed {
   const byKey = new Map(changes.map((change) => [change.key, change]));
   const ordered = sortByBytes([...byKey.keys()]).flatMap((key) => byKey.get(key) ?? []);
   const shard = ordered.map(({ key }) => shardOf(key, shards));
@@ -159,24 +167,16 @@ export interface ParkedWrite {
   readonly parts?: string | undefined;
 }
 
-/**
- * Moves the checkpoints and writes the changes, all or nothing.
- * @param db the database; a transaction where it is part of one, which then must be begun again on a conflict
- * @param shards count of the change log's shards
- * @throws WriteConflict; what Postgres refuses (`isRefused`) and connection errors as they come
- */
-export async function writeBatch(
-  db: Writer,
+/** The arguments of the function of apply.ts. */
+function argumentsOf(
   projection: AnyProjection,
   fence: Fence,
   progress: readonly Progress[],
-  changes: readonly Change[],
-  shards: number,
-  { parking, release, parts }: ParkedWrite = {},
-): Promise<Written> {
-  const { ordered, into, at, off, counts } = place(changes, shards);
+  { ordered, into, at, off }: Placed,
+  { parking, release, parts }: ParkedWrite,
+): unknown[] {
   const gone = ordered.filter(({ after }) => after.json === null).map(({ key }) => key);
-  const values = [
+  return [
     fence.epoch,
     progress.map(({ source }) => source),
     progress.map(({ shard }) => shard),
@@ -203,7 +203,27 @@ export async function writeBatch(
     release ?? null,
     parts ?? null,
   ];
+}
+
+/**
+ * Moves the checkpoints and writes the changes, all or nothing.
+ * @param db the database; a transaction where it is part of one, which then must be begun again on a conflict
+ * @param shards count of the change log's shards
+ * @throws WriteConflict; what Postgres refuses (`isRefused`) and connection errors as they come
+ */
+export async function writeBatch(
+  db: Writer,
+  projection: AnyProjection,
+  fence: Fence,
+  progress: readonly Progress[],
+  changes: readonly Change[],
+  shards: number,
+  beside: ParkedWrite = {},
+): Promise<Written> {
+  const placed = place(changes, shards);
+  const values = argumentsOf(projection, fence, progress, placed, beside);
   const { heads, recordedAt, waiting } = await call(db, projection, values);
+  const { ordered, into, at, off, counts } = placed;
   const log = changeLogOf(projection);
   const seqAt = (n: number): number => (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0);
   const entries = ordered.map(({ key, before, after }, n): ChangeEntry => {
