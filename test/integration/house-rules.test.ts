@@ -64,6 +64,7 @@ const FORBIDDEN: readonly Case[] = [
   ['broker/postgres/a.ts', 'pg'],
   ['app/a.ts', 'pg'],
   ['commands/a.ts', 'kysely'],
+  ['event-store/a.ts', 'kysely'],
   ['client/a.ts', 'ws'],
   ['client/a.ts', '../platform/errors.js'],
   // src/ stands on its own.
@@ -81,6 +82,8 @@ const ALLOWED: readonly Case[] = [
   ['commands/http.ts', 'fastify'],
   ['queries/views-http.ts', 'fastify'],
   ['queries/ok.ts', 'kysely'],
+  ['platform/postgres/ok.ts', 'kysely'],
+  ['projections/ok.ts', 'kysely'],
   ['projections/ok.ts', '../broker/ports.js'],
   ['broker/postgres/ok.ts', '../../projections/types.js'],
   ['realtime/sockets/uws/ok.ts', 'uWebSockets.js'],

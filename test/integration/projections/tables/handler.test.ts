@@ -1,7 +1,7 @@
 /** Projections that a handler writes, on a real Postgres: tables, exactly once, what cannot be taken, versions. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineApp, tables } from 'tidemark';
+import { aggregate, defineApp, event, tables } from 'tidemark';
 import { ensureReadModel } from '../../../../src/projections/read-model.js';
 import { pruneProjections } from '../../../../src/projections/versions/prune.js';
 import { swapView } from '../../../../src/projections/versions/swap-view.js';
@@ -84,6 +84,72 @@ it('counts every event once, with two processes and a handler for many at a time
   expect(await takingsFaults(one.db)).toEqual([]);
   const [row] = await one.db.query<[number]>(`SELECT sum(payments)::int FROM ${one.db.table('takings')}`);
   expect(row?.[0]).toBe(240);
+});
+
+it('gets the events of several aggregates, each with whose it is, upcast, in the order of their streams', async () => {
+  const Refund = aggregate('refund', {
+    state: z.object({}),
+    initial: {},
+    events: {
+      Paid: event(z.object({ cents: z.int(), to: z.string() }), {
+        upcasters: [(data: { cents: number }) => ({ ...data, to: 'nobody' })],
+      }),
+    },
+    commands: {},
+  })
+    .evolve({ Paid: (state) => state })
+    .decide({});
+  const Flow = tables('flow', {
+    version: 1,
+    tables: {
+      flow: {
+        columns: z.object({
+          n: z.int(),
+          of: z.string(),
+          stream: z.string(),
+          version: z.int(),
+          data: z.string(),
+        }),
+        primaryKey: ['n'],
+      },
+    },
+  })
+    .on(Account)
+    .on(Refund)
+    .handle(async ({ db, events }) => {
+      const { last } = await db
+        .selectFrom('flow')
+        .select(({ fn }) => fn.max('n').as('last'))
+        .executeTakeFirstOrThrow();
+      const rows = events.map((one, index) => ({
+        n: (last ?? 0) + index + 1,
+        of: one.aggregate,
+        stream: one.streamId,
+        version: one.version,
+        data: one.aggregate === 'refund' ? one.data.to : JSON.stringify(one.data),
+      }));
+      await db.insertInto('flow').values(rows).execute();
+    });
+  const one = await start(
+    defineApp({ name: 'flow', aggregates: [Account, Refund], projections: [Flow], shards: SHARDS }),
+  );
+  for (let round = 0; round < 3; round++) {
+    await append(one.store, 'account', 'a-1', [paid(round)]);
+    await append(one.store, 'refund', 'a-1', [{ type: 'Paid', data: { cents: 1 }, schemaVersion: 1 }]);
+    await append(one.store, 'refund', 'b-1', [
+      { type: 'Paid', data: { cents: 1, to: 'bea' }, schemaVersion: 2 },
+    ]);
+  }
+  await one.caughtUp();
+  const flow = await one.db.query(
+    `SELECT of, stream, json_agg(version ORDER BY n), json_agg(data ORDER BY n) FROM ${one.db.table('flow')} GROUP BY 1, 2 ORDER BY 1, 2`,
+  );
+  const texts = flow.map((columns) => columns.map(String));
+  expect(texts).toEqual([
+    ['account', 'a-1', '[1, 2, 3]', String.raw`["{\"cents\":0}", "{\"cents\":1}", "{\"cents\":2}"]`],
+    ['refund', 'a-1', '[1, 2, 3]', '["nobody", "nobody", "nobody"]'],
+    ['refund', 'b-1', '[1, 2, 3]', '["bea", "bea", "bea"]'],
+  ]);
 });
 
 describe('a handler that throws', () => {
