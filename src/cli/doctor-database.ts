@@ -4,8 +4,11 @@ import { messageOf } from '../platform/errors.js';
 import { serverFacts } from '../platform/postgres/facts.js';
 import { schemaVersion } from '../platform/postgres/migrate.js';
 import { auditChangeLogs, projectionProgress } from '../projections/audit.js';
+import { listProjections } from '../projections/operations/list.js';
+import type { VersionReport } from '../projections/operations/types.js';
 import type { Connection } from './connect.js';
 import type { Check } from './doctor.js';
+import { count } from './words.js';
 
 interface Audited {
   readonly log: string;
@@ -25,8 +28,19 @@ function wholeness(name: string, shards: readonly Audited[]): Check {
   return { name, status: 'ok', detail: `${entries} entries in ${logs} logs, no hole` };
 }
 
+/** What the version itself has to say, where that is more than how far it is. */
+function standing({ name, state, reason, stops, parkedKeys }: VersionReport): string | undefined {
+  const why = reason ?? stops[0]?.reason;
+  if (state === 'halted' || state === 'needs_newer_code')
+    return `${state}${why === undefined ? '' : `: ${why}`}`;
+  if (parkedKeys > 0)
+    return `${count(parkedKeys, 'key is', 'keys are')} parked: see tidemark parked list ${name}`;
+  return state === 'paused' || state === 'building' ? state : undefined;
+}
+
 async function progressChecks({ database }: Connection): Promise<Check[]> {
   const found = await projectionProgress(database);
+  const reports = await listProjections(database);
   return found.map(({ projection, version, source, behind, ahead }) => {
     const name = `${projection}.v${version}`;
     if (ahead > 0)
@@ -35,6 +49,9 @@ async function progressChecks({ database }: Connection): Promise<Check[]> {
         status: 'fail',
         detail: `${ahead} checkpoints are past the head of ${source}: was the database restored?`,
       };
+    const report = reports.find((one) => one.name === projection && one.version === version);
+    const matter = report && standing(report);
+    if (matter !== undefined) return { name, status: 'note', detail: matter };
     if (behind > 0) return { name, status: 'note', detail: `${behind} events of ${source} behind` };
     return { name, status: 'ok', detail: `has all of ${source}` };
   });

@@ -1,13 +1,22 @@
-/** Follows a build until its rows are loaded: a bar on a terminal, a line every few seconds elsewhere. */
+/** Follows a version until it may be served: a bar on a terminal, a line every few seconds elsewhere. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Database } from '../../platform/postgres/database.js';
 import { findVersion } from '../../projections/operations/list.js';
 import type { VersionName, VersionReport } from '../../projections/operations/types.js';
 import { progressBar, progressText } from '../progress.js';
-import { columns } from '../words.js';
+import { amount, columns } from '../words.js';
 
 const LOOK_MS = 250;
 const TELL_MS = 5_000;
+
+/** What is being done now, in a few words. */
+function stage(
+  { loaded, progress, lag }: VersionReport,
+  told: (progress: VersionReport['progress'] & object) => string,
+): string {
+  if (loaded) return `follows its events, ${amount(lag)} behind`;
+  return progress ? told(progress) : 'waits for its projector';
+}
 
 /** Written to standard error, as standard output is for results. */
 class Bar {
@@ -15,16 +24,15 @@ class Bar {
   #toldAt = Number.NEGATIVE_INFINITY;
 
   show(report: VersionReport): void {
-    const { name, version, progress } = report;
-    const title = `${name} v${version}`;
+    const title = `${report.name} v${report.version}`;
     if (this.#terminal) {
-      const line = `${title} ${progress ? progressBar(progress) : 'waits for its projector'}`;
+      const line = `${title} ${stage(report, progressBar)}`;
       process.stderr.write(`\r${line.slice(0, columns() - 1)}\u001b[K`);
       return;
     }
     if (performance.now() - this.#toldAt < TELL_MS) return;
     this.#toldAt = performance.now();
-    process.stderr.write(`${title}: ${progress ? progressText(progress) : 'waits for its projector'}\n`);
+    process.stderr.write(`${title}: ${stage(report, progressText)}\n`);
   }
 
   end(): void {
@@ -32,13 +40,19 @@ class Bar {
   }
 }
 
-/** @returns how the version stands once it is no more being built: loaded, or halted, paused, retired meanwhile */
-export async function followBuild(db: Database, { name, version }: VersionName): Promise<VersionReport> {
+/** Nothing more will come by itself. */
+function isOver({ state, ready, loaded, lag, parkedKeys, acceptParked }: VersionReport): boolean {
+  if (ready || (state !== 'building' && state !== 'catching_up' && state !== 'live')) return true;
+  return loaded && lag === 0 && parkedKeys > 0 && !acceptParked;
+}
+
+/** @returns how the version stands once it may be served, or once it will not be without somebody’s help */
+export async function followUntilReady(db: Database, { name, version }: VersionName): Promise<VersionReport> {
   const bar = new Bar();
   try {
     for (;;) {
       const report = await findVersion(db, name, version);
-      if (report.state !== 'building') return report;
+      if (isOver(report)) return report;
       bar.show(report);
       await wait(LOOK_MS);
     }

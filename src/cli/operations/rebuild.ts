@@ -8,21 +8,22 @@ import { rebuild, reportInCode } from '../../projections/operations/control.js';
 import type { VersionReport } from '../../projections/operations/types.js';
 import type { AppModule } from '../app-module.js';
 import type { Connection } from '../connect.js';
-import { amount } from '../words.js';
+import { count } from '../words.js';
 import { confirm } from './confirm.js';
 import { APP_OPTION, withApp } from './connect.js';
-import { followBuild } from './follow.js';
+import { followUntilReady } from './follow.js';
 
 interface Options {
   readonly app?: string;
   readonly yes?: boolean;
   readonly here?: boolean;
   readonly detach?: boolean;
+  readonly json?: boolean;
 }
 
 const warning = ({ name, version, processes }: VersionReport): string =>
   `The rows of ${name} v${version} are thrown away and made again. Its view answers 503 projection_building until they are loaded` +
-  `${processes === 0 ? '' : ` (${amount(processes)} processes have it now)`}; raising the version of ${name} in the code has no such gap.`;
+  `${processes === 0 ? '' : ` (${count(processes, 'process has', 'processes have')} it now)`}; raising the version of ${name} in the code has no such gap.`;
 
 /** Runs `work` beside a projector in this process, which serves nothing and follows all projections of the application. */
 async function besideProjector<T>(
@@ -50,13 +51,21 @@ async function besideProjector<T>(
   }
 }
 
-function tell({ name, version, state, reason, lag, loaded }: VersionReport): void {
+/** @throws TidemarkError `wrong_state` where it is not served without somebody’s help */
+function tell(report: VersionReport, json: boolean): void {
+  const { name, version, state, reason, ready, parkedKeys } = report;
   const title = `${name} v${version}`;
-  if (!loaded || state === 'halted' || state === 'needs_newer_code' || state === 'paused') {
-    throw new TidemarkError('wrong_state', `${title} is ${state}${reason === null ? '' : `: ${reason}`}`);
+  if (json) console.log(JSON.stringify(report));
+  if (ready) {
+    if (!json) console.log(`${title} was built anew and is ${state}`);
+    return;
   }
-  const behind = lag > 0 ? `, ${amount(lag)} events behind` : ', with all events';
-  console.log(`${title} was built anew and is ${state}${behind}`);
+  const why = reason ?? report.stops[0]?.reason;
+  const parked = `${count(parkedKeys, 'key is', 'keys are')} parked: see tidemark parked list ${name}`;
+  throw new TidemarkError(
+    'wrong_state',
+    `${title} is ${state}${why === undefined ? '' : `: ${why}`}${parkedKeys > 0 ? `; ${parked}` : ''}`,
+  );
 }
 
 async function run(
@@ -64,18 +73,16 @@ async function run(
   module: AppModule,
   connection: Connection,
   name: string,
-  { yes = false, here = false, detach = false }: Options,
+  { yes = false, here = false, detach = false, json = false }: Options,
 ): Promise<void> {
   const { app } = module;
   await confirm(warning(await reportInCode(db, app, name)), yes);
-  const begin = (): Promise<VersionReport> => rebuild(db, app, name);
-  if (here) {
-    tell(await besideProjector(module, connection, async () => followBuild(db, await begin())));
-    return;
-  }
-  const begun = await begin();
-  if (!detach) return tell(await followBuild(db, begun));
-  console.log(`${name} v${begun.version} is being built; see tidemark projections list ${name}`);
+  const done = async (): Promise<VersionReport> => followUntilReady(db, await rebuild(db, app, name));
+  if (here) return tell(await besideProjector(module, connection, done), json);
+  if (!detach) return tell(await done(), json);
+  const begun = await rebuild(db, app, name);
+  const text = `${name} v${begun.version} is being built; see tidemark projections list ${name}`;
+  console.log(json ? JSON.stringify(begun) : text);
 }
 
 export function rebuildCommand(projectDir: string): Command {
@@ -86,6 +93,7 @@ export function rebuildCommand(projectDir: string): Command {
     .option('--yes', 'do not ask')
     .option('--here', 'do the work in this process; else a running one with the role projector does it')
     .option('--detach', 'do not wait until it is done')
+    .option('--json', 'print JSON')
     .action(async (name: string, options: Options) => {
       await withApp(projectDir, options.app, (db, module, connection) =>
         run(db, module, connection, name, options),
