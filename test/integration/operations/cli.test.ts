@@ -59,6 +59,10 @@ afterAll(async () => {
 });
 
 test('as programs of their own: standard output, standard error, exit codes', async () => {
+  const watching = tidemark(['projections', 'list', '--watch'], { DATABASE_URL: pg.url });
+  await watching.printed(/^PROJECTION[^]*^PROJECTION/m);
+  watching.child.kill('SIGINT');
+  expect(await watching.ended).toMatchObject({ code: 0, stderr: '' });
   const [list, nothing, wrong] = await Promise.all(
     ['projections list', 'projections list nothing', 'projections pause --version 1'].map(
       (line) => tidemark(line.split(' '), { DATABASE_URL: pg.url }).ended,
