@@ -2,7 +2,7 @@
  * The function that writes a batch: one call, one transaction, no network round trip under a lock. Rows are read and folded
  * before it; under the locks it proves that nobody came in between, and writes all or nothing.
  *
- * Locks, in the one order of all (platform/postgres/logs.ts): lease FOR SHARE, checkpoints, parked keys, rows of the read
+ * Locks, in the one order of all (platform/postgres/logs.ts): lease FOR SHARE, checkpoints, parked keys, parts, rows of the read
  * model in key order, change shards in shard order. It cannot be stale and go unseen: the checkpoints are compared and set,
  * the lease is compared, the epoch too, no key that is written may be parked and every key taken for parked must be, the
  * revision of every row that is there must be the one that was folded from, and a row that was not there is inserted
@@ -16,7 +16,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from './columns.js';
 import { applyFunction, changeLogOf, changeTable, formerApplyFunction, readModelTable } from './names.js';
-import { applyParts } from './parts/apply-parts.js';
+import { checkParked, writeParts } from './parts/apply-parts.js';
 import { CLOSED } from './states.js';
 
 /** SQLSTATEs that the function raises; the transaction is rolled back. */
@@ -113,13 +113,13 @@ BEGIN
   IF EXISTS (SELECT FROM ${shards} s WHERE s.log = '${log}' AND s.epoch <> p_epoch) THEN
     RAISE EXCEPTION 'the change log is of another epoch' USING ERRCODE = '${APPLY_ERRORS.epoch}';
   END IF;
-${applyParts(db, projection, APPLY_ERRORS)}
+${checkParked(db, projection, APPLY_ERRORS)}
   IF p_release IS NOT NULL THEN waiting := ${db.table('unpark_v1')}(${self}, p_release);
   ELSIF cardinality(p_keys) > 0 AND EXISTS (${parkedRow}) AND EXISTS (${parkedRow} AND k.part = '' AND k.key = ANY (p_keys)) THEN
     RAISE EXCEPTION 'a key is parked' USING ERRCODE = '${APPLY_ERRORS.parked}';
   END IF;
   IF p_parking IS NOT NULL THEN PERFORM ${db.table('park_v1')}(${self}, p_parking); END IF;
-  IF cardinality(p_keys) = 0 THEN RETURN; END IF;
+${writeParts(db, projection, APPLY_ERRORS)}  IF cardinality(p_keys) = 0 THEN RETURN; END IF;
 
 ${writeRows(db, projection)}END
 `;

@@ -8,6 +8,8 @@ import { cellName } from './cells.js';
 import { partTable } from './ddl.js';
 import type { PartChange } from './joiner.js';
 
+type Tables = Pick<Database, 'table'>;
+
 /** SQLSTATEs, as of apply.ts. */
 interface Errors {
   readonly row: string;
@@ -15,19 +17,28 @@ interface Errors {
 }
 
 /**
- * Under the checkpoints' locks: what is parked must be what the worker took for parked, as whoever takes keys out writes rows
- * and parts that the worker read before (it locks all checkpoints first, so none can come in between); each part must be of
- * the version that it was folded from. Then the parts are written. Nothing where rows are not made of parts.
+ * Under the checkpoints' locks, before anything is parked: what is parked must be what the worker took for parked. Whoever
+ * takes keys out writes rows and parts that the worker has read before; it locks all checkpoints first, so that none can come in
+ * between. Nothing where rows are not made of parts.
  */
-export function applyParts(db: Pick<Database, 'table'>, projection: AnyProjection, errors: Errors): string {
+export function checkParked(db: Tables, projection: AnyProjection, errors: Errors): string {
   if (!hasParts(projection)) return '';
-  const parts = db.table(partTable(projection));
-  const changing = ['version', 'row_key', 'since', 'part'].map((name) => `${name} = excluded.${name}`);
   return `
   IF p_parts IS NOT NULL THEN
     PERFORM FROM ${db.table('parked')} k WHERE k.projection = '${projection.name}' AND k.version = ${projection.version}
     HAVING count(*) = (p_parts ->> 'parked')::bigint AND coalesce(sum(k.queued), 0) = (p_parts ->> 'queued')::bigint;
     IF NOT FOUND THEN RAISE EXCEPTION 'other keys are parked' USING ERRCODE = '${errors.parked}'; END IF;
+  END IF;
+`;
+}
+
+/** Locks the parts in their order; each must be of the version that it was folded from. Then they are written. */
+export function writeParts(db: Tables, projection: AnyProjection, errors: Errors): string {
+  if (!hasParts(projection)) return '';
+  const parts = db.table(partTable(projection));
+  const changing = ['version', 'row_key', 'since', 'part'].map((name) => `${name} = excluded.${name}`);
+  return `
+  IF p_parts IS NOT NULL THEN
     PERFORM FROM json_to_recordset(p_parts -> 'write') AS w(source text, key text, known bigint)
     CROSS JOIN LATERAL (SELECT t.version FROM ${parts} t WHERE t.source = w.source AND t.key = w.key FOR NO KEY UPDATE) l
     HAVING count(*) = (p_parts ->> 'known')::bigint AND count(*) FILTER (WHERE l.version = w.known) = count(*);

@@ -34,5 +34,5 @@ export const emptyParts = (db: Tables, projection: AnyProjection): string[] =>
   hasParts(projection) ? [`TRUNCATE ${db.table(partTable(projection))}`] : [];
 
 /** The table goes, where there is one. Locks: ACCESS EXCLUSIVE on it. */
-export const dropParts = (db: Tables, projection: Versioned): string =>
+const dropParts = (db: Tables, projection: Versioned): string =>
   `DROP TABLE IF EXISTS ${db.table(partTable(projection))}`;
