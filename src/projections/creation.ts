@@ -21,7 +21,7 @@ export async function relkind(tx: Scoped, name: string): Promise<string | undefi
   return row?.[0];
 }
 
-export async function manyEvents(tx: Scoped, projection: AnyReadModel, limit: number): Promise<boolean> {
+async function manyEvents(tx: Scoped, projection: AnyReadModel, limit: number): Promise<boolean> {
   const events = projection.sources.map(({ aggregate }) => aggregate.name);
   const heads = await readHeads(tx, { events, changes: [] });
   return heads.reduce((sum, { head }) => sum + head, 0) > limit;

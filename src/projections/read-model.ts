@@ -43,7 +43,7 @@ export async function ensureReadModel(db: Database, app: AnyApp, options: Ensure
       const byKey = projection.kind === 'projection';
       if (byKey) await ensureLog(scoped, changeLogOf(projection), app.shards);
       if (!known && byKey) await createVersion(scoped, projection, rebuildFrom);
-      if (!known && !byKey) await createTables(scoped, projection, rebuildFrom);
+      if (!known && !byKey) await createTables(scoped, projection);
       for (const { aggregate } of projection.sources) {
         const { name, version } = projection;
         await tx.query(ddl.insertCheckpoints(db), [name, version, aggregate.name, app.shards]);

@@ -2,7 +2,7 @@
 import type { AnyTables } from '../../domain/tables.js';
 import { TidemarkError } from '../../platform/errors.js';
 import { newEpoch } from '../../platform/postgres/logs.js';
-import { manyEvents, relkind, type Scoped } from '../creation.js';
+import { relkind, type Scoped } from '../creation.js';
 import * as ddl from '../ddl.js';
 import { definitionOf, fingerprintOf } from '../definition.js';
 import { readableTables } from '../names.js';
@@ -26,10 +26,9 @@ async function checkFree(tx: Scoped, projection: AnyTables): Promise<void> {
 /**
  * To be called in the transaction that holds the lock of starts, for a version that is not there or was retired. It follows
  * its events from the first.
- * @param aheadFrom with more events than this before it, it is not read until it has them
  * @throws TidemarkError `projection_name_taken`
  */
-export async function createTables(tx: Scoped, projection: AnyTables, aheadFrom: number): Promise<void> {
+export async function createTables(tx: Scoped, projection: AnyTables): Promise<void> {
   const { name, version } = projection;
   await checkFree(tx, projection);
   for (const table of projection.tables) {
@@ -42,8 +41,7 @@ export async function createTables(tx: Scoped, projection: AnyTables, aheadFrom:
     if ((await relkind(tx, one.name)) === undefined) await tx.query(ddl.createViewOf(tx, one));
   }
   const definition = definitionOf(projection);
-  const much = await manyEvents(tx, projection, aheadFrom);
-  const values = [name, version, fingerprintOf(definition), JSON.stringify(definition), newEpoch(), much];
+  const values = [name, version, fingerprintOf(definition), JSON.stringify(definition), newEpoch()];
   if ((await move(tx, projection, 'follow')) === undefined) {
     await tx.query(sql.insertVersion(tx), values);
     return;

@@ -28,23 +28,19 @@ export function createTable(
     CONSTRAINT ${quoteIdent(`_pk_${table}`)} PRIMARY KEY (${primaryKey.map(quoteIdent).join(', ')})) WITH (fillfactor = 90)`;
 }
 
-/** It is the first of its name that is not retired, and has little to follow: it may be served at once. $1 name, $2 version, $6 much. */
-const readyAtOnce = (db: Tables): string =>
-  `CASE WHEN NOT $6::boolean AND NOT EXISTS (
-     SELECT FROM ${db.table('projections')} o WHERE o.name = $1 AND o.version <> $2::int AND o.state <> 'retired') THEN now() END`;
-
 /**
- * A new version; it follows its events from the first. It has an epoch of its own, as it has no change log.
- * Locks: none that others wait for. $1 name, $2 version, $3 fingerprint, $4 definition, $5 epoch, $6 whether there is much to follow.
+ * A new version; it follows its events from the first, and whoever serves it says when it is ready (versions/readiness.ts). It has
+ * an epoch of its own, as it has no change log.
+ * Locks: none that others wait for. $1 name, $2 version, $3 fingerprint, $4 definition, $5 epoch.
  */
 export const insertVersion = (db: Tables): string =>
   `INSERT INTO ${db.table('projections')} (name, version, fingerprint, definition, epoch, ready_at)
-   SELECT $1, $2::int, $3, $4::json, $5, ${readyAtOnce(db)}`;
+   VALUES ($1, $2::int, $3, $4::json, $5, NULL)`;
 
 /** A retired version comes back, perhaps with another definition. Locks: its row. Parameters as above. */
 export const renewVersion = (db: Tables): string =>
   `UPDATE ${db.table('projections')} p SET fingerprint = $3, definition = $4::json, created_at = now(), loaded = true,
-     accept_parked = false, progress = NULL, epoch = $5, ready_at = ${readyAtOnce(db)}
+     accept_parked = false, progress = NULL, epoch = $5, ready_at = NULL
    WHERE p.name = $1 AND p.version = $2::int`;
 
 /**

@@ -92,7 +92,8 @@ export class Readiness {
   #behind(sight: Sight, own: Positions, target: Positions): string {
     const { facts, others } = sight;
     const { events, shards } = missing(own, target);
-    const whom = byEvents(sight) ? 'its events' : others.map(({ version }) => `v${version}`).join(' and ');
+    const served = facts.ready || others.some(({ ready }) => ready);
+    const whom = served ? others.map(({ version }) => `v${version}`).join(' and ') : 'its events';
     const parts = [
       `${this.#title} is behind ${whom} by ${grouped(events)} ${events === 1 ? 'event' : 'events'} in ${shards} ${shards === 1 ? 'shard' : 'shards'}`,
     ];
@@ -119,23 +120,21 @@ function buildingText({ state, reason, progress }: VersionFacts): string {
 const positions = (points: readonly Point[]): Map<string, number> =>
   new Map(points.map(([source, shard, seq]) => [idOf(source, shard), seq]));
 
-/** Neither it nor any other version was ever served: how far those are says nothing, and the events themselves count. */
-const byEvents = ({ facts, others }: Sight): boolean => !facts.ready && !others.some(({ ready }) => ready);
-
 /**
- * What the version must reach: in each of its shards the furthest of the other versions. A version that was served already
+ * What the version must reach: in each of its shards the furthest of the other versions. Where it was never served, and none of
+ * those that were follows the shard's log, they say nothing, and the events themselves count. A version that was served already
  * is not held up by shards that stand still: that is told, and takes nobody down.
  */
-function targetOf(sight: Sight, heads: Positions): Positions {
-  const { facts, points, others } = sight;
+function targetOf({ facts, points, others }: Sight, heads: Positions): Positions {
   const target = new Map<string, number>();
-  const furthest = others.map((other) => positions(other.points));
+  const known = others.map((other) => ({ ready: other.ready, seqs: positions(other.points) }));
   const stopped = new Set(facts.ready ? facts.stops.map(({ source, shard }) => idOf(source, shard)) : []);
   for (const [source, shard] of points) {
     const id = idOf(source, shard);
     if (stopped.has(id)) continue;
-    const known = byEvents(sight) ? [heads.get(id) ?? 0] : furthest.map((other) => other.get(id) ?? 0);
-    target.set(id, Math.max(0, ...known));
+    const served = facts.ready || known.some(({ ready, seqs }) => ready && seqs.has(id));
+    const furthest = Math.max(0, ...known.map(({ seqs }) => seqs.get(id) ?? 0));
+    target.set(id, served ? furthest : Math.max(furthest, heads.get(id) ?? 0));
   }
   return target;
 }

@@ -77,6 +77,17 @@ describe('a version that was never served', () => {
     expect(look(sight(points(40, 1_234), {}, { others }), 1, heads(90, 2_000))).toBeUndefined();
   });
 
+  it('waits for the events of a log that the version before does not follow', () => {
+    const { look } = readiness();
+    const own = (seq: number): Point[] => [...points(7), ['customer', 0, seq]];
+    const ahead = new Map([...heads(9), ['customer/0', 3]]);
+    const others = [other(1, true, 7)];
+    expect(look(sight(own(0), {}, { others }), 0, ahead)).toBe(
+      'orders v2 is behind v1 by 3 events in 1 shard',
+    );
+    expect(look(sight(own(3), {}, { others }), 1, ahead)).toBeUndefined();
+  });
+
   it('reaches under a load that never ends what was ahead of it a moment ago', () => {
     const { look } = readiness();
     const at = (seconds: number, lag: number): Sight =>
