@@ -40,9 +40,14 @@ export class StateFollower {
   }
 
   /** Resolves when no move is under way. */
-  async stop(): Promise<void> {
-    this.#end();
+  async settled(): Promise<void> {
     await Promise.all(this.#moving.values());
+  }
+
+  /** Moves nothing any more; resolves as `settled`. */
+  stop(): Promise<void> {
+    this.#end();
+    return this.settled();
   }
 
   #crossed(facts: VersionFacts | undefined): ProjectionMove | undefined {

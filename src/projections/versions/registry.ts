@@ -61,7 +61,7 @@ export class ProjectionRegistry implements Directives, ServingGate, Service {
         });
         // Whoever comes after finds the first answers.
         await options.probe.probe();
-        await this.look();
+        await (this.#next ?? this.#asking);
       },
       stop: async () => {
         this.#end?.();
