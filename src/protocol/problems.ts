@@ -92,11 +92,6 @@ export const PROBLEMS = {
     'The projection is not in a state for that',
     'See its state with `tidemark projections list`.',
   ),
-  still_in_use: entry(
-    409,
-    'The version is still in use, or was a moment ago',
-    'Stop the processes that the answer names, or wait for the grace time.',
-  ),
   view_has_dependents: entry(
     409,
     'Other views depend on the SQL view',
