@@ -6,7 +6,7 @@ import type { StoredEvent } from '../../src/domain/events.js';
 import { PostgresEventStore } from '../../src/event-store/store.js';
 import { HeadProbe } from '../../src/platform/head-probe.js';
 import { silentLogger, type Logger } from '../../src/platform/logger.js';
-import { Database } from '../../src/platform/postgres/database.js';
+import { Database, type DatabaseOptions } from '../../src/platform/postgres/database.js';
 import { Leases } from '../../src/platform/postgres/leases.js';
 import { readHeads } from '../../src/platform/postgres/logs.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
@@ -42,6 +42,8 @@ export interface ProjectingOptions {
   /** After how many milliseconds a process that stands still has lost its leases. */
   readonly ttlMs?: number;
   readonly observer?: ProjectionsOptions['observer'];
+  /** How long its pool waits for locks, statements and connections. */
+  readonly database?: Pick<DatabaseOptions, 'connectTimeoutMs' | 'lockTimeoutMs' | 'statementTimeoutMs'>;
   /** Does not start the projectors. */
   readonly idle?: boolean;
 }
@@ -53,7 +55,7 @@ export async function startProjecting(
 ): Promise<ProjectingProcess> {
   const { logger = silentLogger, beatMs = 100, ttlMs = 2_000, tuning, observer } = options;
   const open = (role: string, max: number): Database =>
-    new Database({ connectionString: url, schema: 'tidemark', role, logger, max });
+    new Database({ connectionString: url, schema: 'tidemark', role, logger, max, ...options.database });
   const db = open('projector', 6);
   const pulse = open('leases', 1);
   await migrate(db);

@@ -29,7 +29,7 @@ const PLACES = 2 ** 32;
 const PASS_BYTES = 32 * 1024 * 1024;
 
 /** Where a key falls among 2^32 places, by a seed: the same as in statements.ts. */
-export const placeOf = (seed: number, key: string): number =>
+const placeOf = (seed: number, key: string): number =>
   createHash('sha256').update(`${seed}/${key}`).digest().readUInt32BE(0);
 
 interface Look extends PartsLook {

@@ -46,5 +46,5 @@ const one = await startProjecting(url, torn, {
 });
 process.once('SIGTERM', () => void one.stop().then(() => process.exit(0)));
 // Whoever started it is gone.
-void once(process.stdin, 'close').then(() => process.exit(1));
+void once(process.stdin, 'close').then(() => process.kill(process.pid, 'SIGKILL'));
 console.log('ready');
