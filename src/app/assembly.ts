@@ -13,7 +13,6 @@ import { StateFollower } from '../projections/versions/following.js';
 import { Presence } from '../projections/versions/presence.js';
 import { ProjectionRegistry } from '../projections/versions/registry.js';
 import { projectionStatuses } from '../projections/versions/statuses.js';
-import type { Projections } from '../projections/projections.js';
 import type { Signer } from '../platform/signing.js';
 import { Recent } from '../platform/recent.js';
 import { Wakeups } from '../platform/wakeups.js';

@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../platform/errors.js';
 import type { Database, Queryable, Session } from '../../platform/postgres/database.js';
-import { isTimeout, sqlState } from '../../platform/postgres/sqlstate.js';
+import { isRetryable, isTimeout, sqlState } from '../../platform/postgres/sqlstate.js';
 import { tableNamesIn } from '../definition.js';
 import { changeLogOf, changeTable, readModelTable } from '../names.js';
 import { partTable } from '../parts/ddl.js';
@@ -131,7 +131,8 @@ async function drop(
     await session.query('COMMIT');
   } catch (error) {
     await session.query('ROLLBACK');
-    if (isTimeout(error)) return `somebody uses its tables (waited ${lockTimeoutMs} ms); try again`;
+    if (isTimeout(error) || isRetryable(error))
+      return `somebody uses its tables (waited ${lockTimeoutMs} ms); try again`;
     // 2BP01: others have made something that depends on them.
     if (sqlState(error) === '2BP01') return messageOf(error);
     throw error;
