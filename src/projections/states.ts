@@ -60,11 +60,15 @@ export const MOVES: Readonly<Record<ProjectionState, Moves>> = {
 
 type Versioned = { readonly name: string; readonly version: number };
 
-/** Locks: the version's row. $1 name, $2 version, $3 states that the move starts from, $4 where it leads from each, $5 reason. */
+/**
+ * Locks: the version's row. Not by a join to the pairs: after a wait for another's move, Postgres would look at the new state with the
+ * pair of the old one, and a move that the table has would not happen.
+ * $1 name, $2 version, $3 states that the move starts from, $4 where it leads from each, $5 reason.
+ */
 const updateState = (db: Pick<Database, 'table'>): string =>
-  `UPDATE ${db.table('projections')} p SET state = m.til, reason = $5, moved_at = now()
-   FROM unnest($3::text[], $4::text[]) AS m(since, til)
-   WHERE p.name = $1 AND p.version = $2::int AND p.state = m.since RETURNING p.state`;
+  `UPDATE ${db.table('projections')} p
+   SET state = ($4::text[])[array_position($3::text[], p.state)], reason = $5, moved_at = now()
+   WHERE p.name = $1 AND p.version = $2::int AND p.state = ANY ($3::text[]) RETURNING p.state`;
 
 /**
  * Makes a move.
