@@ -62,6 +62,9 @@ export async function buildVersion(options: BuildOptions, again = false): Promis
     }
   } catch (error) {
     if (error instanceof Superseded || options.signal.aborted) return { kind: 'superseded' };
+    // What another builder has done may show itself as any error: a key that is there twice, a table that is locked.
+    const why = await checkFence(options.db, options, 'look').catch((failure: unknown) => failure);
+    if (why instanceof Superseded) return { kind: 'superseded' };
     throw error;
   }
 }
