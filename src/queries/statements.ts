@@ -1,6 +1,7 @@
 /**
  * The SQL of this room. All of it only reads, takes no row locks, and is never a named statement: read-model tables grow
- * from nothing, and a plan made on an empty table would be kept.
+ * from nothing, and a plan made on an empty table would be kept. Postgres locks tables in the order of the text: rows stand
+ * before changes, as who empties both for a rebuild takes them in that order.
  */
 import type { AnyProjection } from '../domain/projection.js';
 import type { AnyReadModel } from '../domain/tables.js';
@@ -102,14 +103,14 @@ export function listStatement(
   const first = 'CASE WHEN r._n IS NULL OR r._n = 1 THEN';
   return {
     text: `SELECT ${first} p.epoch END, ${first} p.heads END, r._found, ${parked}, ${columnList(projection, 'r.')}
-      FROM (SELECT min(s.epoch) AS epoch, ${position} AS heads FROM ${db.table('shards')} s WHERE s.log = ${log}${shard}) p
-      LEFT JOIN LATERAL (
+      FROM (
         SELECT y.* FROM (
           SELECT x.*, row_number() OVER rows AS _n, count(*) OVER () AS _found, sum(${sizeOf(projection)}) OVER rows AS _bytes
           FROM (${rowsStatement(db, projection, { request, after }, values)}) x
           WINDOW rows AS (ROWS UNBOUNDED PRECEDING)
         ) y WHERE y._n = 1 OR (y._bytes <= ${PAGE_BYTES} AND y._n <= ${values.add(request.limit, 'int')})
-      ) r ON true
+      ) r
+      RIGHT JOIN (SELECT min(s.epoch) AS epoch, ${position} AS heads FROM ${db.table('shards')} s WHERE s.log = ${log}${shard}) p ON true
       ORDER BY r._n`,
     values: values.list,
   };
