@@ -321,7 +321,7 @@ describe('keys', () => {
     const [source] = told.sources;
     const event = source && toRecorded(source, stored('Placed', { cents: 1 }));
     const rows = event && ['a', 'b'].map((key) => foldRow(told, source, key, null, event));
-    expect(rows?.map((row) => row?.['note'])).toEqual(['a', 'b']);
+    expect(rows?.map((one) => one?.['note'])).toEqual(['a', 'b']);
   });
 
   test('are not asked for where no fold handles the event', () => {
