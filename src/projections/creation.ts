@@ -13,6 +13,7 @@ import { changeLogOf, changeTable, readModelTable } from './names.js';
 import { createParts } from './parts/ddl.js';
 import { isLoadable } from './rebuild/loadable.js';
 import { move } from './states.js';
+import { SELECT_ATTACHED } from './versions/prune-statements.js';
 
 export type Scoped = Queryable & Pick<Database, 'table' | 'schema'>;
 
@@ -25,6 +26,16 @@ async function manyEvents(tx: Scoped, projection: AnyReadModel, limit: number): 
   const events = projection.sources.map(({ aggregate }) => aggregate.name);
   const heads = await readHeads(tx, { events, changes: [] });
   return heads.reduce((sum, { head }) => sum + head, 0) > limit;
+}
+
+/** Whether the change log is there and in use. What pruning left of one, half out or out, is taken away. */
+async function isLogged(tx: Scoped, log: string): Promise<boolean> {
+  const table = tx.table(changeTable(log) ?? '');
+  const [attached] = await tx.query<[boolean]>(SELECT_ATTACHED, [table]);
+  if (attached?.[0] === false) return true;
+  if (attached) await tx.query(`ALTER TABLE ${tx.table('changes')} DETACH PARTITION ${table} FINALIZE`);
+  await tx.query(`DROP TABLE IF EXISTS ${table}`);
+  return false;
 }
 
 /**
@@ -56,9 +67,8 @@ export async function createVersion(
   if (!builds) {
     for (const columns of ddl.indexesOf(projection)) await tx.query(ddl.createIndex(tx, projection, columns));
   }
-  const logged = await relkind(tx, changeTable(log) ?? '');
-  if (logged === undefined)
-    for (const statement of ddl.createChangeLog(tx, projection)) await tx.query(statement);
+  const logged = await isLogged(tx, log);
+  if (!logged) for (const statement of ddl.createChangeLog(tx, projection)) await tx.query(statement);
   // An older version's view stays until it is swapped: the new table is still empty.
   if (view === undefined) await tx.query(ddl.createView(tx, projection));
   const definition = definitionOf(projection);
@@ -70,7 +80,7 @@ export async function createVersion(
     await tx.query(ddl.resetCheckpoints(tx), [name, version]);
     for (const statement of ddl.forgetVersion(tx)) await tx.query(statement, [name, version]);
     await tx.query(ddl.renewLog(tx), [log, newEpoch()]);
-    if (logged !== undefined) await tx.query(ddl.emptyLog(tx, projection));
+    if (logged) await tx.query(ddl.emptyLog(tx, projection));
     await tx.query(ddl.renewProjection(tx), values);
   }
 }

@@ -69,13 +69,13 @@ async function pruneAll(session: Session, db: Database, options: PruneOptions): 
   const dropped: VersionName[] = [];
   const kept: (VersionName & { why: string })[] = [];
   const shown = await session.query<[string, string]>(sql.SELECT_SHOWN, [db.schema]);
-  for (const candidate of await candidates(session, db)) {
-    const { name, version, state } = candidate;
-    if (state === 'retired') {
-      // A log that an earlier call could not take out.
-      if (!dryRun) await finishDrop(session, db, candidate);
-      continue;
-    }
+  const known = await candidates(session, db);
+  // Logs that an earlier call could not take out come first: while one is half out, Postgres takes out no other.
+  for (const candidate of dryRun ? [] : known) {
+    if (candidate.state === 'retired') await finishDrop(session, db, candidate);
+  }
+  for (const candidate of known.filter(({ state }) => state !== 'retired')) {
+    const { name, version } = candidate;
     let why = reasonToKeep(candidate, options, shown);
     if (why === undefined && !dryRun) why = await drop(session, db, candidate, lockTimeoutMs);
     if (why === undefined) dropped.push({ name, version });
@@ -145,8 +145,8 @@ async function finishDrop(session: Session, db: Database, candidate: Candidate):
   try {
     await dropLog(session, db, candidate);
   } catch (error) {
-    // The version is gone; the next call goes on here.
-    if (!isTimeout(error)) throw error;
+    // The version is gone; the next call goes on here. 55000: another log is still half out.
+    if (!isTimeout(error) && sqlState(error) !== '55000') throw error;
   }
 }
 

@@ -103,6 +103,8 @@ async function swapOne(scope: Scope, name: string, { version }: VersionName): Pr
   await letOwnerRead(scope, view, table);
   if (fits) {
     await scope.query(`CREATE OR REPLACE ${select(order)}`);
+    // Postgres takes them off, `security_invoker` and `security_barrier` among them.
+    await keepOptions(scope, name, view);
     return { view: name, from, how: 'replaced' };
   }
   await refuseDependents(scope, name, view);
@@ -163,6 +165,10 @@ async function refuseDependents(scope: Scope, name: string, { oid }: View): Prom
 const text = (value: string | null): string => (value === null ? 'NULL' : `E'${escaped(value)}'`);
 const escaped = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll("'", "\\'");
 
+async function keepOptions(scope: Scope, name: string, { options }: View): Promise<void> {
+  if (options.length > 0) await scope.query(`ALTER VIEW ${scope.db.table(name)} SET (${options.join(', ')})`);
+}
+
 /** What the view had that a new one has not. Of columns only what is still there. */
 async function restore(
   scope: Scope,
@@ -172,7 +178,7 @@ async function restore(
   rights: readonly (readonly [right: string, column: string | null, role: string, passOn: boolean])[],
 ): Promise<void> {
   const table = scope.db.table(name);
-  if (view.options.length > 0) await scope.query(`ALTER VIEW ${table} SET (${view.options.join(', ')})`);
+  await keepOptions(scope, name, view);
   if (view.comment !== null) await scope.query(`COMMENT ON VIEW ${table} IS ${text(view.comment)}`);
   for (const { name: column, comment } of view.columns) {
     if (comment === null || !columns.includes(column)) continue;

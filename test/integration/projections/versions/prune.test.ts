@@ -1,7 +1,9 @@
 /** What nobody serves any more goes, and nothing else does. */
 import pg from 'pg';
+import { z } from 'zod';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AnyApp } from '../../../../src/domain/app.js';
+import { projection } from '../../../../src/domain/projection.js';
 import { silentLogger } from '../../../../src/platform/logger.js';
 import { Database } from '../../../../src/platform/postgres/database.js';
 import { Leases } from '../../../../src/platform/postgres/leases.js';
@@ -10,6 +12,7 @@ import { ensureReadModel } from '../../../../src/projections/read-model.js';
 import { Presence } from '../../../../src/projections/versions/presence.js';
 import { pruneProjections, type PruneOptions } from '../../../../src/projections/versions/prune.js';
 import { swapView } from '../../../../src/projections/versions/swap-view.js';
+import { Account } from '../../../support/bank.js';
 import { freshDatabase, type FreshDatabase } from '../../../support/postgres.js';
 import { append, startProjecting } from '../../../support/projecting.js';
 import { bankOf, bankWith, HoldersV1, HoldersV2 } from '../../../support/versions.js';
@@ -184,14 +187,15 @@ describe('goes', () => {
     expect(await prune()).toMatchObject({ dropped: [] });
   });
 
-  it('in a second call when the first was cut off before the change log was out', async () => {
+  /** A call that was cut off when version 1 had gone, and its change log was half out. */
+  async function cutOff(): Promise<void> {
     await swapView(db, v2);
     const busy = new pg.Client({ connectionString: postgres.url });
     await busy.connect();
     // Whoever reads any change log holds it up.
     await busy.query('BEGIN; SELECT FROM tidemark.changes LIMIT 1');
     const tight = open('tight', 1);
-    const work = pruneProjections(tight, { keep: [v2, owners], graceMs: 0 });
+    const failed = expect(pruneProjections(tight, { keep: [v2, owners], graceMs: 0 })).rejects.toThrow();
     await expect
       .poll(() => traces(1), { timeout: 10_000 })
       .toEqual(['_log_holders__v1', '_log_holders__v1__s0']);
@@ -202,11 +206,42 @@ describe('goes', () => {
     await db.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidemark:tight'`,
     );
-    await expect(work).rejects.toThrow();
+    await failed;
     await tight.end();
     await busy.end();
+  }
+
+  it('in a second call when the first was cut off before the change log was out', async () => {
+    await cutOff();
     expect(await prune()).toMatchObject({ dropped: [] });
     expect(await traces(1)).toEqual([]);
+  });
+
+  it('also where the second call has others to drop before what the first has left', async () => {
+    await cutOff();
+    const Audit = projection('audit', {
+      version: 1,
+      row: z.object({ id: z.string(), owner: z.string() }),
+      key: 'id',
+    }).on(Account, { fold: { Opened: (_row, { data }) => ({ owner: data.owner }) } });
+    await ensureReadModel(db, bankOf(Audit));
+    await db.query('DROP VIEW tidemark.audit');
+    expect(await prune()).toMatchObject({ dropped: [{ name: 'audit', version: 1 }] });
+    expect(await traces(1)).toEqual([]);
+    expect(await db.query(`SELECT FROM pg_class WHERE relname = '_log_audit__v1'`)).toEqual([]);
+  });
+
+  it('and comes back whole after a call that was cut off', async () => {
+    await cutOff();
+    const one = await startProjecting(postgres.url, bankWith(HoldersV1));
+    try {
+      await append(one.store, 'account', 'a-7', [{ type: 'Opened', data: { owner: 'eve' } }]);
+      await one.caughtUp();
+      expect(await db.query('SELECT id, owner FROM tidemark.holders__v1')).toEqual([['a-7', 'eve']]);
+      expect(await db.query(`SELECT key FROM tidemark.changes WHERE log = 'holders.v1'`)).toEqual([['a-7']]);
+    } finally {
+      await one.stop();
+    }
   });
 
   it('and comes back when code with it is started again', async () => {

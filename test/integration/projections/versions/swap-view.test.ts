@@ -63,6 +63,14 @@ describe('where no column goes', () => {
     expect(await db.query('SELECT * FROM reports.names')).toEqual([['bob']]);
     expect(await swapView(db, to(2))).toEqual([{ view: 'holders', from: 2, how: 'unchanged' }]);
   });
+
+  it('keeps its options: what a view is to hide stays hidden', async () => {
+    await db.query('ALTER VIEW tidemark.holders SET (security_barrier = true, security_invoker = true)');
+    expect(await swapView(db, to(2))).toMatchObject([{ how: 'replaced' }]);
+    expect(
+      await db.query(`SELECT reloptions FROM pg_class WHERE oid = 'tidemark.holders'::regclass`),
+    ).toEqual([[['security_barrier=true', 'security_invoker=true']]]);
+  });
 });
 
 describe('where a column goes or changes its type', () => {
