@@ -108,6 +108,14 @@ describe('how projections stand', () => {
 
   test('what does not fit', async () => {
     expect(await problem(get('projections?x=1'))).toEqual([400, 'invalid_parameter']);
+    // What is meant for the body and stands in the URL must not be passed over: another version would be paused.
+    for (const path of [
+      'projections/purses/pause?version=9',
+      'projections/prune?dryRun=true',
+      'parked/purses/replay?version=1',
+    ])
+      expect(await problem(post(path))).toEqual([400, 'invalid_parameter']);
+    expect(await versionOf('purses')).toMatchObject({ state: 'live' });
     expect(await problem(get('parked?limit=0'))).toEqual([400, 'invalid_parameter']);
     expect(await problem(get('parked?limit=1&limit=2'))).toEqual([400, 'invalid_parameter']);
     for (const [path, body, where] of [

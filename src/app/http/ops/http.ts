@@ -6,6 +6,7 @@ import type { Announcer } from '../../../platform/wakeups.js';
 import type { Database } from '../../../platform/postgres/database.js';
 import { verifyProjection } from '../../../projections/verify/verify.js';
 import { admitOperator } from './guard.js';
+import { NothingBody, parametersOf } from './input.js';
 import { registerParkedRoutes } from './parked-routes.js';
 import { registerProjectionRoutes } from './projection-routes.js';
 import { Verifications } from './verifications.js';
@@ -32,6 +33,8 @@ export function registerOperatorRoutes(server: FastifyInstance, deps: OperatorDe
     scope.addHook('onRequest', (request, reply, next) => {
       reply.header('cache-control', 'no-store');
       admitOperator(request);
+      // What stands there and is meant for the body would be passed over: `?dryRun=true`, `?version=1`.
+      if (request.method === 'POST') parametersOf(NothingBody, request.query);
       next();
     });
     registerProjectionRoutes(scope, { ...deps, verifications });
