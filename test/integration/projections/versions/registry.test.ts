@@ -72,10 +72,12 @@ describe('the registry', () => {
         parkedKeys: 0,
         stops: [],
       });
-      // The first time that it may be read is kept.
-      await expect
-        .poll(() => registry.look().then(() => registry.facts('accounts')?.ready), { timeout: 5_000 })
-        .toBe(true);
+      // The first time that they may be read is kept.
+      const ready = async (): Promise<unknown[]> => {
+        await registry.look();
+        return projections.map(({ name }) => registry.facts(name)?.ready);
+      };
+      await expect.poll(ready, { timeout: 5_000 }).toEqual([true, true]);
       let changes = 0;
       registry.onChange(() => changes++);
       await registry.look();
