@@ -22,7 +22,11 @@ async function makeIndexes(tx: Queryable, { db, projection }: BuildOptions): Pro
   await tx.query(analyze(db, projection));
 }
 
-/** All or nothing: who comes after a crash begins it again. @throws Superseded; as `Database.query` */
+/**
+ * All or nothing: who comes after a crash begins it again. The version is locked before its checkpoints, as by whoever rebuilds,
+ * pauses or replays.
+ * @throws Superseded; as `Database.query`
+ */
 export async function finishBuild(options: BuildOptions): Promise<void> {
   const { db, projection } = options;
   const { name, version } = projection;
@@ -31,13 +35,16 @@ export async function finishBuild(options: BuildOptions): Promise<void> {
       await checkFence(tx, options);
       for (const { text, values } of makeRows(db, projection, LOADED_REVISION)) await tx.query(text, values);
       await makeIndexes(tx, options);
-      await tx.query(moveCheckpoints(db), [name, version]);
-      await tx.query(beginLog(db), [changeLogOf(projection)]);
-      await tx.query(deleteBuild(db), [name, version]);
       const scoped = { query: tx.query, table: (table: string) => db.table(table) };
       await tx.query(setLoaded(db), [name, version]);
       if ((await move(scoped, projection, 'loaded')) === undefined)
         throw new Superseded(`${name} v${version}: it is not being built any more`);
+      await tx.query(moveCheckpoints(db), [name, version]);
+      await tx.query(beginLog(db), [changeLogOf(projection)]);
+      const shards = await tx.query<[boolean]>(deleteBuild(db), [name, version]);
+      // Whoever rebuilt it in between has begun a build anew, under the same lease.
+      if (shards.length === 0 || shards.some(([whole]) => !whole))
+        throw new Superseded(`${name} v${version}: it is built from the beginning`);
     },
     { unbounded: true },
   );

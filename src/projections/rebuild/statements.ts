@@ -36,9 +36,9 @@ export const advanceBuild = (db: Tables): string =>
   `UPDATE ${db.table('builds')} b SET seq = w.til FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[]) AS w(source, shard, since, til)
    WHERE b.projection = $1 AND b.version = $2::int AND b.source = w.source AND b.shard = w.shard AND b.seq = w.since RETURNING b.shard`;
 
-/** A build is over. Locks: its rows. $1 name, $2 version. */
+/** A build is over: a row a shard, and whether it was loaded to its end. Locks: its rows. $1 name, $2 version. */
 export const deleteBuild = (db: Tables): string =>
-  `DELETE FROM ${db.table('builds')} WHERE projection = $1 AND version = $2::int`;
+  `DELETE FROM ${db.table('builds')} WHERE projection = $1 AND version = $2::int RETURNING seq = upto`;
 
 /** What stopped a build is tried once more. Locks: the rows that go. $1 name, $2 version. */
 export const deleteStops = (db: Tables): string =>

@@ -1,10 +1,14 @@
 /** Builds: what is loaded is what a fold of the events gives, and what comes after it is followed. */
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { AnyProjection } from '../../../../src/domain/projection.js';
 import { ensureReadModel } from '../../../../src/projections/read-model.js';
+import { beginBuild } from '../../../../src/projections/rebuild/begin.js';
+import { finishBuild } from '../../../../src/projections/rebuild/finish.js';
 import { rebuildProjection } from '../../../../src/projections/rebuild/rebuild.js';
+import { Superseded } from '../../../../src/projections/rebuild/types.js';
+import { silentLogger } from '../../../../src/platform/logger.js';
 import { Accounts, bank, Owners, SHARDS } from '../../../support/bank.js';
-import { build, electBuilder } from '../../../support/building.js';
+import { build, electBuilder, loaderDatabase } from '../../../support/building.js';
 import { freshDatabase, type FreshDatabase } from '../../../support/postgres.js';
 import { append, startProjecting, type ProjectingProcess } from '../../../support/projecting.js';
 import { readModelFaults } from '../../../support/read-model-check.js';
@@ -149,4 +153,59 @@ test.each([Accounts, Owners])('$name: a build that is ended goes on where it was
     expect(await versionOf(view)).toEqual(['building', false, null]);
   }
   expect(await readModelFaults(on.db, on.store, view, SHARDS)).toEqual([]);
+});
+
+test.each([Accounts, Owners])(
+  '$name: a build that is begun anew when all is loaded does not end as if it were still there',
+  async (view) => {
+    await fill(40);
+    await ensureReadModel(on.db, bank, { rebuildFrom: 0 });
+    const lease = await electBuilder(on.db, view);
+    const db = loaderDatabase(pg.url);
+    const options = {
+      projection: view,
+      db,
+      lease,
+      logger: silentLogger,
+      signal: new AbortController().signal,
+      turn: async () => undefined,
+    };
+    try {
+      expect(await beginBuild(options, false)).not.toEqual([]);
+      await expect(finishBuild(options)).rejects.toThrow(Superseded);
+      await rebuildProjection(on.db, view);
+      await expect(finishBuild(options)).rejects.toThrow(Superseded);
+    } finally {
+      await db.end();
+    }
+    expect(await versionOf(view)).toEqual(['building', false, null]);
+    expect(await build(pg.url, view, { lease })).toMatchObject({ kind: 'loaded' });
+    expect(await readModelFaults(on.db, on.store, view, SHARDS)).toEqual([]);
+  },
+);
+
+test('the end of a build and a rebuild from the beginning come one after the other', async () => {
+  await fill(40);
+  await ensureReadModel(on.db, bank, { rebuildFrom: 0 });
+  const operator = await on.db.connect();
+  try {
+    // As whoever rebuilds, pauses or replays does: the version first, then its checkpoints.
+    await operator.query('BEGIN');
+    await operator.query(`SELECT FROM tidemark.projections WHERE name = 'accounts' FOR UPDATE`);
+    const building = build(pg.url, Accounts);
+    await vi.waitFor(
+      async () => {
+        const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+          AND application_name = 'tidemark:loader' AND query NOT LIKE '%progress = $3%'`;
+        expect(await on.db.query(waiting)).not.toEqual([]);
+      },
+      { timeout: 10_000 },
+    );
+    await operator.query(`SET LOCAL lock_timeout = 500`);
+    await operator.query(`SELECT FROM tidemark.checkpoints WHERE projection = 'accounts' FOR UPDATE`);
+    await operator.query('COMMIT');
+    expect(await building).toMatchObject({ kind: 'loaded' });
+  } finally {
+    operator.release(true);
+  }
 });
