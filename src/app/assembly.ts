@@ -8,7 +8,7 @@ import type { Database } from '../platform/postgres/database.js';
 import { Leases } from '../platform/postgres/leases.js';
 import { ProgressTracker } from '../projections/progress-tracker.js';
 import { ensureReadModel, type EnsureOptions } from '../projections/read-model.js';
-import type { ChangeEntry } from '../projections/types.js';
+import type { ChangeEntry, ProjectionStatus } from '../projections/types.js';
 import { StateFollower } from '../projections/versions/following.js';
 import { Presence } from '../projections/versions/presence.js';
 import { ProjectionRegistry } from '../projections/versions/registry.js';
@@ -66,6 +66,8 @@ export interface Assembly {
   readonly stack: Stack;
   /** Undefined without the `api` role. */
   readonly inside: Inside | undefined;
+  /** How the projections stand, as last heard. */
+  readonly statuses: () => readonly ProjectionStatus[];
   /** Valid once the stack is started. */
   urls(): RuntimeUrls;
 }
@@ -143,6 +145,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   return {
     stack: stackOf('tidemark', layers, { logger, stopTimeoutMs: config.stopTimeoutMs }),
     inside: api?.inside,
+    statuses,
     urls() {
       const host = urlHost(config.host);
       const at = `http://${host}:${http.port}`;

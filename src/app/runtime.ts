@@ -3,6 +3,7 @@ import type { AnyApp } from '../domain/app.js';
 import { TidemarkError } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import { showUrl, type Logger } from '../platform/logger.js';
+import type { ProjectionStatus } from '../projections/types.js';
 import { assemble, type Assembly, type OwnPostgres, type RuntimeUrls } from './assembly.js';
 import type { Config } from './config.js';
 import type { Phase } from './health.js';
@@ -34,6 +35,8 @@ export interface Runtime extends Service {
   stop(): Promise<void>;
   /** Where it is; once it is started. */
   readonly urls: RuntimeUrls;
+  /** How the projections stand, as last heard; none before it is started. */
+  statuses(): readonly ProjectionStatus[];
   /** For the test kit, once it is started; undefined without the `api` role. */
   readonly inside: Inside | undefined;
 }
@@ -85,6 +88,7 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
       if (!assembly) throw new Error('the runtime has no URLs before it is started');
       return assembly.urls();
     },
+    statuses: () => assembly?.statuses() ?? [],
     get inside() {
       return assembly?.inside;
     },

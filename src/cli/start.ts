@@ -6,6 +6,7 @@ import { createRuntime, type Runtime } from '../app/runtime.js';
 import { createLogger, showUrl, type Logger } from '../platform/logger.js';
 import { loadAppModule, type AppModule } from './app-module.js';
 import { banner } from './banner.js';
+import { BuildBar } from './build-bar.js';
 import { listenToSignals, type Signals } from './signals.js';
 import type { Surroundings } from './program.js';
 
@@ -61,7 +62,10 @@ async function run(
   options: StartOptions,
   projectDir: string,
 ): Promise<void> {
-  const logger = createLogger({ level: config.logLevel });
+  const bar = new BuildBar(process.stderr);
+  // A line of the log takes the place of the bar, which comes again below it.
+  const destination = { write: (line: string) => bar.above(() => process.stdout.write(line)) };
+  const logger = createLogger({ level: config.logLevel, ...(bar.isShown ? { destination } : {}) });
   for (const name of unknownVariables(process.env))
     logger.warn({ variable: name }, 'not a variable of Tidemark');
   const signals = listenToSignals(force);
@@ -78,9 +82,11 @@ async function run(
     if (options.quiet !== true && (await isRunning(end))) {
       const database = databaseLine(config, embedded);
       console.log(banner({ app: module.app, urls: runtime.urls, database, samples: module.samples }));
+      bar.start(runtime);
     }
     await end;
   } finally {
+    bar.stop();
     await runtime?.stop();
     await embedded?.stop();
     signals.ignore();

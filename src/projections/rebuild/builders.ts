@@ -32,6 +32,8 @@ export interface BuildersOptions {
   readonly logger: Logger;
 }
 
+/** A build tells in the log how far it is. */
+const LOG_EVERY_MS = 10_000;
 /** After how long a build is looked at again where nobody says that anything changed. */
 const LOOK_AGAIN_MS = 2_000;
 const RETRY_MIN_MS = 500;
@@ -142,9 +144,19 @@ class Builder {
     const again = this.#facts?.state !== 'building';
     this.#tried = true;
     this.#logger.info({ term: lease.term }, again ? 'building again' : 'building');
-    const outcome = await run({ projection: this.#projection, lease, again, signal });
+    const timer = setInterval(() => this.#logProgress(), LOG_EVERY_MS);
+    const outcome = await run({ projection: this.#projection, lease, again, signal }).finally(() =>
+      clearInterval(timer),
+    );
     if (outcome.kind === 'loaded') this.#logger.info({ events: outcome.events }, 'built');
     if (outcome.kind === 'stopped') this.#logger.error({ reason: outcome.reason }, 'the build has stopped');
+  }
+
+  #logProgress(): void {
+    const { progress } = this.#facts ?? {};
+    if (!progress) return;
+    const { phase, events, total, perSecond } = progress;
+    this.#logger.info({ phase, events, total, perSecond }, 'building');
   }
 }
 
