@@ -227,7 +227,7 @@ try {
   for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pids, socket, MEASURE));
   const params = { commandsPerSecond: PER_SECOND };
   const ratio = (of: (one: Turn) => Sample, at: 'p50Ms' | 'p99Ms'): number =>
-    median(turns.map((one) => of(one)[at] / one.floor[at]));
+    median(turns.map((one) => (of(one)[at] ?? Number.NaN) / (one.floor[at] ?? Number.NaN)));
   report({
     bench: 'latency',
     postgres: (await readFile(join(dir, 'postgres/PG_VERSION'), 'utf8')).trim(),

@@ -4,11 +4,14 @@ import { cpus } from 'node:os';
 /** Figures of one window of one subject. */
 export interface Sample {
   readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+  /** Of single operations, where there are any. */
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
   /** CPU ms per 1,000 operations. */
   readonly processCpu: number;
   readonly postgresCpu: number | undefined;
+  /** Memory of the process at its most, where it is looked at. */
+  readonly peakRssMb?: number;
 }
 
 export interface Run {
@@ -41,6 +44,10 @@ function summary({ subject, params, samples }: Run): Record<string, unknown> {
     samples.map(pick).filter((value) => value !== undefined);
   const rates = of(({ perSecond }) => perSecond);
   const postgres = of(({ postgresCpu }) => postgresCpu);
+  const optional = (name: 'p50Ms' | 'p99Ms' | 'peakRssMb'): Record<string, number> => {
+    const values = of((sample) => sample[name]);
+    return values.length > 0 ? { [name]: round(median(values)) } : {};
+  };
   return {
     subject,
     params,
@@ -54,8 +61,9 @@ function summary({ subject, params, samples }: Run): Record<string, unknown> {
       process: round(median(of(({ processCpu }) => processCpu))),
       ...(postgres.length > 0 ? { postgres: round(median(postgres)) } : {}),
     },
-    p50Ms: round(median(of(({ p50Ms }) => p50Ms))),
-    p99Ms: round(median(of(({ p99Ms }) => p99Ms))),
+    ...optional('p50Ms'),
+    ...optional('p99Ms'),
+    ...optional('peakRssMb'),
   };
 }
 
@@ -75,11 +83,14 @@ export function report(options: {
   const ratios = options.ratios.map(({ name, value }) => ({ name, value: round(value) }));
   for (const run of options.runs) {
     const rates = run.samples.map(({ perSecond }) => perSecond);
-    const pick = (name: 'p50Ms' | 'p99Ms' | 'processCpu' | 'postgresCpu'): string =>
+    const pick = (name: 'p50Ms' | 'p99Ms' | 'processCpu' | 'postgresCpu' | 'peakRssMb'): string =>
       median(run.samples.map((sample) => sample[name] ?? Number.NaN)).toFixed(2);
+    const [{ p50Ms, peakRssMb } = {}] = run.samples;
     console.log(
       `${run.subject.padEnd(10)} ${showParams(run.params).padEnd(28)} ${median(rates).toFixed(0).padStart(7)}/s (${Math.min(...rates).toFixed(0)}–${Math.max(...rates).toFixed(0)})` +
-        `  p50 ${pick('p50Ms')} ms  p99 ${pick('p99Ms')} ms  CPU ms/1,000: process ${pick('processCpu')}, postgres ${pick('postgresCpu')}`,
+        (p50Ms === undefined ? '' : `  p50 ${pick('p50Ms')} ms  p99 ${pick('p99Ms')} ms`) +
+        `  CPU ms/1,000: process ${pick('processCpu')}, postgres ${pick('postgresCpu')}` +
+        (peakRssMb === undefined ? '' : `  peak ${pick('peakRssMb')} MB`),
     );
   }
   for (const { name, value } of ratios) console.log(`${name}: ${value}`);
