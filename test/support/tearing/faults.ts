@@ -9,7 +9,7 @@ import { takingsFaults } from '../takings.js';
 import { mendedApp, parking } from './app.js';
 
 export interface TornOptions {
-  /** Keys are parked, so that rows are only a fold of what is in; else of all events. */
+  /** Events are parked or were skipped, so that rows are only a fold of what is in; else of all events. */
   readonly parked?: boolean;
 }
 
@@ -38,12 +38,16 @@ export async function tornFaults(
   return faults;
 }
 
-/** Replays what is parked with folds that take it; then nothing is parked, and rows are a fold of all events. */
-export async function mendedFaults(db: Database, store: PostgresEventStore): Promise<string[]> {
+/** Replays what is parked with folds that take it; then nothing is parked, and rows are a fold of all events (but for skipped ones). */
+export async function mendedFaults(
+  db: Database,
+  store: PostgresEventStore,
+  { skipped = false }: { readonly skipped?: boolean } = {},
+): Promise<string[]> {
   const faults: string[] = [];
   for (const projection of parking) {
     for await (const { key, fault } of replayAllParked({ db, projection }))
       if (fault) faults.push(`${projection.name}: ${key} cannot be replayed: ${fault.error}`);
   }
-  return [...faults, ...(await tornFaults(db, store, mendedApp))];
+  return [...faults, ...(await tornFaults(db, store, mendedApp, { parked: skipped }))];
 }
