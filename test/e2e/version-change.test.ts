@@ -227,7 +227,7 @@ async function rollOut(balancer: Balancer, load: Load): Promise<{ fresh: Member;
 const sql = async (client: pg.Client, text: string): Promise<unknown[]> =>
   (await client.query({ text, rowMode: 'array' })).rows;
 
-test('a projection changes its version under load', { timeout: 240_000 }, async () => {
+test('a projection changes its version under load', { timeout: 300_000 }, async () => {
   const balancer = new Balancer();
   const load = new Load(balancer);
   const [first, second] = await Promise.all([start(1), start(1)]);

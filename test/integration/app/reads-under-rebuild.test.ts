@@ -45,8 +45,8 @@ const app = defineApp({
   queries: [count],
   shards: 4,
 });
-const ITEMS = 300;
-const REBUILDS = 4;
+const ITEMS = 120;
+const REBUILDS = 2;
 
 /** Reads as long as it is told to; what it got, by kind. */
 async function readAll(
@@ -130,4 +130,4 @@ it('answers with all rows, or that it is being built', async () => {
     await db.end();
     await postgres.drop();
   }
-}, 60_000);
+}, 120_000);
