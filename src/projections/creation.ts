@@ -9,7 +9,7 @@ import type { Database, Queryable } from '../platform/postgres/database.js';
 import { newEpoch, readHeads } from '../platform/postgres/logs.js';
 import * as ddl from './ddl.js';
 import { definitionOf, fingerprintOf } from './definition.js';
-import { changeLogOf, changeTable, readModelTable } from './names.js';
+import { changeLogOf, changeTable, readModelTable, slotOfTable } from './names.js';
 import { createParts } from './parts/ddl.js';
 import { isLoadable } from './rebuild/loadable.js';
 import { move } from './states.js';
@@ -36,6 +36,14 @@ async function isLogged(tx: Scoped, log: string): Promise<boolean> {
   if (attached) await tx.query(`ALTER TABLE ${tx.table('changes')} DETACH PARTITION ${table} FINALIZE`);
   await tx.query(`DROP TABLE IF EXISTS ${table}`);
   return false;
+}
+
+/** What an earlier life has left of the change log is emptied; what was trimmed of it is gone: its newest slot takes what comes. */
+async function useLog(tx: Scoped, projection: AnyProjection): Promise<void> {
+  const log = changeLogOf(projection);
+  await tx.query(ddl.emptyLog(tx, projection));
+  const tables = await tx.query<[string]>(ddl.SELECT_SLOTS, [tx.table(changeTable(log) ?? '')]);
+  await tx.query(ddl.setSlot(tx), [log, Math.max(...tables.map(([table]) => slotOfTable(table)?.slot ?? 0))]);
 }
 
 /**
@@ -80,7 +88,7 @@ export async function createVersion(
     await tx.query(ddl.resetCheckpoints(tx), [name, version]);
     for (const statement of ddl.forgetVersion(tx)) await tx.query(statement, [name, version]);
     await tx.query(ddl.renewLog(tx), [log, newEpoch()]);
-    if (logged) await tx.query(ddl.emptyLog(tx, projection));
+    if (logged) await useLog(tx, projection);
     await tx.query(ddl.renewProjection(tx), values);
   }
 }

@@ -161,6 +161,13 @@ export const renewLog = (db: Tables): string =>
 export const emptyLog = (db: Tables, projection: AnyProjection): string =>
   `TRUNCATE ${db.table(changeTable(changeLogOf(projection)) ?? '')}`;
 
+/** The partitions of a change log. Locks: none. $1 the log’s table, quoted. */
+export const SELECT_SLOTS = `SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = to_regclass($1)`;
+
+/** Where new entries of a change log go. Locks: the log's rows of `shards` (`renewLog` has them already). $1 log, $2 slot. */
+export const setSlot = (db: Tables): string =>
+  `UPDATE ${db.table('shards')} SET slot = $2::int WHERE log = $1`;
+
 /** What is kept of a version beside its rows, thrown away. Locks: the rows that go. $1 name, $2 version. */
 export const forgetVersion = (db: Tables): string[] =>
   ['projection_stops', 'parked_events', 'parked', 'builds'].map(

@@ -9,6 +9,7 @@ import { Database } from '../../../../src/platform/postgres/database.js';
 import { Leases } from '../../../../src/platform/postgres/leases.js';
 import { migrate } from '../../../../src/platform/postgres/migrate.js';
 import { ensureReadModel } from '../../../../src/projections/read-model.js';
+import { dropSlot, openNext, readSlots } from '../../../../src/projections/trimming/slots.js';
 import { Presence } from '../../../../src/projections/versions/presence.js';
 import { pruneProjections, type PruneOptions } from '../../../../src/projections/versions/prune.js';
 import { swapView } from '../../../../src/projections/versions/swap-view.js';
@@ -237,6 +238,42 @@ describe('goes', () => {
     try {
       await append(one.store, 'account', 'a-7', [{ type: 'Opened', data: { owner: 'eve' } }]);
       await one.caughtUp();
+      expect(await db.query('SELECT id, owner FROM tidemark.holders__v1')).toEqual([['a-7', 'eve']]);
+      expect(await db.query(`SELECT key FROM tidemark.changes WHERE log = 'holders.v1'`)).toEqual([['a-7']]);
+    } finally {
+      await one.stop();
+    }
+  });
+
+  it('and comes back whole though the change log, which was trimmed, could not be taken out at all', async () => {
+    const [log] = (await readSlots(db)).filter((one) => one.log === 'holders.v1');
+    expect(log && (await openNext(db, log))).toBe(true);
+    expect(await dropSlot(db, 'holders.v1', 0, 1_000)).toBe(true);
+    await swapView(db, v2);
+    const busy = new pg.Client({ connectionString: postgres.url });
+    await busy.connect();
+    await busy.query('BEGIN; LOCK TABLE ONLY tidemark.changes IN SHARE UPDATE EXCLUSIVE MODE');
+    const hasty = new Database({
+      connectionString: postgres.url,
+      schema: 'tidemark',
+      role: 'test',
+      logger,
+      lockTimeoutMs: 100,
+    });
+    try {
+      expect(await pruneProjections(hasty, { keep: [v2, owners], graceMs: 0 })).toMatchObject({
+        dropped: [v1],
+      });
+    } finally {
+      await hasty.end();
+      await busy.end();
+    }
+    expect(await traces(1)).toEqual(['_log_holders__v1', '_log_holders__v1__s1']);
+    const one = await startProjecting(postgres.url, bankWith(HoldersV1));
+    try {
+      await append(one.store, 'account', 'a-7', [{ type: 'Opened', data: { owner: 'eve' } }]);
+      await one.caughtUp();
+      expect(await db.query(`SELECT key FROM tidemark.parked`)).toEqual([]);
       expect(await db.query('SELECT id, owner FROM tidemark.holders__v1')).toEqual([['a-7', 'eve']]);
       expect(await db.query(`SELECT key FROM tidemark.changes WHERE log = 'holders.v1'`)).toEqual([['a-7']]);
     } finally {
