@@ -7,6 +7,7 @@ import type { Field, JsonSchema } from '../domain/fields.js';
 import type { ProjectionSource } from '../domain/projection.js';
 import { hasRows } from '../domain/sources.js';
 import type { AnyReadModel, AnyTables } from '../domain/tables.js';
+import { TidemarkError } from '../platform/errors.js';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
@@ -112,4 +113,23 @@ export function differences(before: unknown, after: unknown, path = ''): string[
     if (!Object.hasOwn(left, name)) return [`${at}: added (${show(right[name])})`];
     return differences(left[name], right[name], at);
   });
+}
+
+/**
+ * @param stored as it is kept beside the version's table: the fingerprint, and the definition as JSON text
+ * @throws TidemarkError `projection_changed`, with what differs
+ */
+export function requireSame(
+  projection: AnyReadModel,
+  stored: { readonly fingerprint: string; readonly definition: string },
+): void {
+  const definition = definitionOf(projection);
+  if (stored.fingerprint === fingerprintOf(definition)) return;
+  const { name, version } = projection;
+  const changed = differences(JSON.parse(stored.definition), definition);
+  throw new TidemarkError(
+    'projection_changed',
+    `projection ${name} v${version} is not what its table was made for; raise its version. What differs (stored → code):\n  ${changed.join('\n  ')}`,
+    { extra: { projection: name, version, differences: changed } },
+  );
 }

@@ -2,13 +2,12 @@
 import type { AnyApp } from '../domain/app.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { AnyReadModel } from '../domain/tables.js';
-import { TidemarkError } from '../platform/errors.js';
 import type { Database, Queryable } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
 import { applyBody, createApply, createFormerApply, formerBody } from './apply.js';
 import * as ddl from './ddl.js';
 import { createVersion } from './creation.js';
-import { definitionOf, differences, fingerprintOf } from './definition.js';
+import { requireSame } from './definition.js';
 import { ensureIndexes } from './indexes.js';
 import { applyFunction, changeLogOf, formerApplyFunction } from './names.js';
 import type { ProjectionState } from './states.js';
@@ -57,19 +56,14 @@ export async function ensureReadModel(db: Database, app: AnyApp, options: Ensure
 /** Whether the version's table is there, for this very definition. One that was retired may come back as another. */
 async function isKnown(db: Database, tx: Queryable, projection: AnyReadModel): Promise<boolean> {
   const { name, version } = projection;
-  const definition = definitionOf(projection);
   const [stored] = await tx.query<[string, string, ProjectionState]>(ddl.selectProjection(db), [
     name,
     version,
   ]);
   if (!stored || stored[2] === 'retired') return false;
-  if (stored[0] === fingerprintOf(definition)) return true;
-  const changed = differences(JSON.parse(stored[1]), definition);
-  throw new TidemarkError(
-    'projection_changed',
-    `projection ${name} v${version} is not what its table was made for; raise its version. What differs (stored → code):\n  ${changed.join('\n  ')}`,
-    { extra: { projection: name, version, differences: changed } },
-  );
+  const [fingerprint, definition] = stored;
+  requireSame(projection, { fingerprint, definition });
+  return true;
 }
 
 /** Replaced only where its text differs, so that a start does not touch what others run. */

@@ -4,6 +4,8 @@ import type { AnyReadModel } from '../../domain/tables.js';
 import { TidemarkError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { isTimeout } from '../../platform/postgres/sqlstate.js';
+import { selectProjection } from '../ddl.js';
+import { requireSame } from '../definition.js';
 import { rebuildProjection } from '../rebuild/rebuild.js';
 import { rebuildTables } from '../tables/rebuild.js';
 import * as pausing from '../versions/pausing.js';
@@ -61,7 +63,8 @@ export interface RebuildOptions {
 /**
  * Throws the rows of the version that is in the code away, and has them made again from the first event. Whoever reads the view
  * is answered `projection_building` until it is done.
- * @throws TidemarkError `unknown_projection`; `wrong_state` where it is retired, or where no running process would do the
+ * @throws TidemarkError `unknown_projection`; `projection_changed` where the code is not what the table was made for, as
+ *   another one would do the work; `wrong_state` where it is retired, or where no running process would do the
  *   work; `query_timeout` where somebody reads the table for so long that nothing was begun
  */
 export async function rebuild(
@@ -79,6 +82,8 @@ export async function rebuild(
       `${name} v${version} is retired: a start of its code makes it anew`,
     );
   }
+  const [stored] = await db.query<[string, string]>(selectProjection(db), [name, version]);
+  if (stored) requireSame(projection, { fingerprint: stored[0], definition: stored[1] });
   if (projectors === 0 && !here) {
     throw new TidemarkError(
       'wrong_state',

@@ -49,6 +49,13 @@ export interface PruneRequest {
 
 /** Drops what belongs to versions that no live process has, that no view shows, and whose grace time is over. */
 export async function prune(db: Database, { app, graceMs, dryRun }: PruneRequest): Promise<PruneReport> {
-  const keep = app?.projections.map(({ name, version }) => ({ name, version })) ?? (await newest(db));
+  if (!app)
+    return pruneProjections(db, {
+      keep: await newest(db),
+      keptAs: 'it is the newest version',
+      graceMs,
+      dryRun,
+    });
+  const keep = app.projections.map(({ name, version }) => ({ name, version }));
   return pruneProjections(db, { keep, graceMs, dryRun });
 }

@@ -17,6 +17,8 @@ import { SET_LOCK_TIMEOUT } from './view-statements.js';
 export interface PruneOptions {
   /** Versions that are kept whoever uses them: those of the application that asks. */
   readonly keep: readonly VersionName[];
+  /** Why those are kept, as a person reads it; `the application has it` unless told otherwise. */
+  readonly keptAs?: string;
   /** Since when nobody may have served a version, in ms before now; 24 hours unless told otherwise. */
   readonly graceMs?: number;
   /** Only tells what would be done. */
@@ -103,10 +105,10 @@ async function candidates(session: Queryable, db: Database): Promise<Candidate[]
 
 function reasonToKeep(
   { name, version, tables, madeAt, processes, seenAt }: Candidate,
-  { keep, graceMs = DAY_MS }: PruneOptions,
+  { keep, keptAs = 'the application has it', graceMs = DAY_MS }: PruneOptions,
   shown: readonly (readonly [view: string, table: string])[],
 ): string | undefined {
-  if (keep.some((one) => one.name === name && one.version === version)) return 'the application has it';
+  if (keep.some((one) => one.name === name && one.version === version)) return keptAs;
   if (processes > 0) return `${processes} ${processes === 1 ? 'process serves' : 'processes serve'} it`;
   const views = shown.filter(([, table]) => tables.includes(table)).map(([view]) => view);
   if (views.length > 0) return `the view ${views.join(', ')} shows it`;
