@@ -6,7 +6,6 @@ import type { StoredEvent } from '../domain/events.js';
 import { hasParts } from '../domain/parts.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
-import { isRefused } from '../platform/postgres/sqlstate.js';
 import { BatchQueue, lastSeq } from './batch-queue.js';
 import { decode, type Decoded, type Stop } from './decode.js';
 import { fold, type Folded } from './fold.js';
@@ -21,6 +20,7 @@ import { NO_ROW, Rows, type KnownRow } from './rows.js';
 import {
   BatchTooLarge,
   changesOf,
+  isRowRefused,
   writeBatch,
   WriteConflict,
   type Change,
@@ -155,7 +155,7 @@ export class Lane implements BatchWriter {
     try {
       return await this.#attempt(batches);
     } catch (error) {
-      if (!isRefused(error) && !(error instanceof BatchTooLarge)) throw error;
+      if (!isRowRefused(error) && !(error instanceof BatchTooLarge)) throw error;
       this.#rows.clear();
       this.#joining?.clear();
       const [batch, ...more] = batches;

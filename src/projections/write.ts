@@ -5,7 +5,7 @@ import { Database, type Queryable } from '../platform/postgres/database.js';
 import type { Lease } from '../platform/postgres/leases.js';
 import { sortByBytes } from '../platform/postgres/logs.js';
 import { shardOf } from '../platform/murmur2.js';
-import { isRetryable, sqlState } from '../platform/postgres/sqlstate.js';
+import { isRefused, isRetryable, sqlState } from '../platform/postgres/sqlstate.js';
 import { jittered } from '../platform/pause.js';
 import type { Recent } from '../platform/recent.js';
 import { APPLY_ERRORS } from './apply.js';
@@ -75,6 +75,11 @@ export function conflictOf(error: unknown): WriteConflict | undefined {
   }
   return undefined;
 }
+
+/** Postgres refuses what events make. What a change log cannot take, say for want of a partition, is no event's fault. */
+export const isRowRefused = (error: unknown): boolean =>
+  isRefused(error) &&
+  !(error instanceof Error && 'table' in error && String(error.table).startsWith('_log_'));
 
 /** The changes of a batch are too large for one call; of fewer events they may not be. */
 export class BatchTooLarge extends Error {
@@ -209,7 +214,7 @@ function argumentsOf(
  * Moves the checkpoints and writes the changes, all or nothing.
  * @param db the database; a transaction where it is part of one, which then must be begun again on a conflict
  * @param shards count of the change log's shards
- * @throws WriteConflict; what Postgres refuses (`isRefused`) and connection errors as they come
+ * @throws WriteConflict; what Postgres refuses (`isRowRefused`) and connection errors as they come
  */
 export async function writeBatch(
   db: Writer,

@@ -13,13 +13,20 @@ import { hasParts } from '../../domain/parts.js';
 import type { AnyProjection } from '../../domain/projection.js';
 import { messageOf, TidemarkError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres/database.js';
-import { isRefused } from '../../platform/postgres/sqlstate.js';
 import { jittered } from '../../platform/pause.js';
 import type { Announcer } from '../../platform/wakeups.js';
 import { definitionOf, fingerprintOf } from '../definition.js';
 import { changeLogOf } from '../names.js';
 import { cellOf, type CellName } from '../parts/cells.js';
-import { BatchTooLarge, writeBatch, WriteConflict, type Fence, type Written, type Writer } from '../write.js';
+import {
+  BatchTooLarge,
+  isRowRefused,
+  writeBatch,
+  WriteConflict,
+  type Fence,
+  type Written,
+  type Writer,
+} from '../write.js';
 import { readWaiting, type WaitingEvent } from './queue.js';
 import { faultMessage } from './record.js';
 import { releaseArgument, type Release } from './release.js';
@@ -142,7 +149,7 @@ export class Replay {
       } catch (error) {
         // Whatever was skipped is rolled back.
         this.#skip = skip;
-        const refused = isRefused(error);
+        const refused = isRowRefused(error);
         if (!refused && !(error instanceof BatchTooLarge)) throw error;
         if (this.#limit === 1) {
           if (!refused) throw error;

@@ -68,6 +68,23 @@ describe('a key whose fold throws', () => {
     expect(row).toEqual(['account', 1, a, 'Paid', 'cannot take 666', 3]);
   });
 
+  it('is told from a change log that cannot take anything: nothing is parked for that', async () => {
+    const { app, Purses } = mendable(new Set());
+    const one = await start(app);
+    const slot = (to: number): Promise<unknown> =>
+      one.db.query(`UPDATE tidemark.shards SET slot = $1 WHERE log = 'purses.v1'`, [to]);
+    await slot(9);
+    const [a = ''] = idsOf(1);
+    await append(one.store, 'account', a, [opened(), paid(1)]);
+    await expect
+      .poll(() => lines.filter(({ level }) => level === 'warn').length, { timeout: 10_000 })
+      .toBeGreaterThan(0);
+    expect(await parked(one)).toEqual([]);
+    await slot(0);
+    await one.caughtUp();
+    expect(await centsOf(one, Purses)).toEqual({ [a]: 1 });
+  });
+
   it('is one of several that an event touches: the others get it', async () => {
     const bad = new Set([666]);
     const { app, Folk } = mendable(bad);
