@@ -12,6 +12,7 @@ import { definitionOf, fingerprintOf } from './definition.js';
 import { changeLogOf, changeTable, readModelTable, slotOfTable } from './names.js';
 import { createParts } from './parts/ddl.js';
 import { isLoadable } from './rebuild/loadable.js';
+import { beginLog } from './rebuild/statements.js';
 import { move } from './states.js';
 import { SELECT_ATTACHED } from './versions/prune-statements.js';
 
@@ -91,4 +92,5 @@ export async function createVersion(
     if (logged) await useLog(tx, projection);
     await tx.query(ddl.renewProjection(tx), values);
   }
+  if (builds) await tx.query(beginLog(tx), [log]);
 }

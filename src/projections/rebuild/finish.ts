@@ -1,12 +1,12 @@
 /** The end of a build: key, indexes, and the one transaction after which the version follows its events. */
 import type { Queryable } from '../../platform/postgres/database.js';
 import * as ddl from '../ddl.js';
-import { changeLogOf, indexName, readModelTable } from '../names.js';
+import { indexName, readModelTable } from '../names.js';
 import { makeRows } from '../parts/load-statements.js';
 import { move } from '../states.js';
 import { checkFence } from './fence.js';
 import { LOADED_REVISION } from './row-lines.js';
-import { analyze, beginLog, deleteBuild, INDEX_MEMORY, moveCheckpoints, setLoaded } from './statements.js';
+import { analyze, deleteBuild, INDEX_MEMORY, moveCheckpoints, setLoaded } from './statements.js';
 import { Superseded, type BuildOptions } from './types.js';
 
 async function makeIndexes(tx: Queryable, { db, projection }: BuildOptions): Promise<void> {
@@ -40,7 +40,6 @@ export async function finishBuild(options: BuildOptions): Promise<void> {
       if ((await move(scoped, projection, 'loaded')) === undefined)
         throw new Superseded(`${name} v${version}: it is not being built any more`);
       await tx.query(moveCheckpoints(db), [name, version]);
-      await tx.query(beginLog(db), [changeLogOf(projection)]);
       const shards = await tx.query<[boolean]>(deleteBuild(db), [name, version]);
       // Whoever rebuilt it in between has begun a build anew, under the same lease.
       if (shards.length === 0 || shards.some(([whole]) => !whole))

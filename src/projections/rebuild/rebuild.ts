@@ -8,7 +8,7 @@ import { changeLogOf, indexName, readModelTable } from '../names.js';
 import { emptyParts, partTable } from '../parts/ddl.js';
 import { move, type ProjectionState } from '../states.js';
 import { isLoadable } from './loadable.js';
-import { endLoaders, LOADER_ROLE, setUnloaded, truncateRows } from './statements.js';
+import { beginLog, endLoaders, LOADER_ROLE, setUnloaded, truncateRows } from './statements.js';
 
 /**
  * Throws the rows of a version away, with its parked keys and its change log, and has it built again by a process with
@@ -47,6 +47,7 @@ export async function rebuildProjection(db: Database, projection: AnyProjection)
         await tx.query(ddl.dropIndex(db, indexName(projection, columns)));
     }
     await tx.query(ddl.renewLog(db), [log, newEpoch()]);
+    if (loads) await tx.query(beginLog(db), [log]);
     await tx.query(ddl.emptyLog(db, projection));
     await tx.query(setUnloaded(db), [...self, !loads, log]);
     if (!loads) await move(scoped, projection, 'loaded');

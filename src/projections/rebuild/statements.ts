@@ -86,8 +86,9 @@ export const moveCheckpoints = (db: Tables): string =>
    WHERE b.projection = $1 AND b.version = $2::int AND c.projection = $1 AND c.version = $2::int AND c.source = m.source AND c.shard = m.shard`;
 
 /**
- * The rows that were loaded are what the change log begins after: whoever asks for what was before is told that it was
- * trimmed. Locks: the log's rows of `shards`, in order. $1 log.
+ * The rows that will be loaded are what the change log begins after: whoever asks for what was before is told that it was
+ * trimmed. When a build is decided on, so that nobody who follows the log is told so at its end. Locks: the log's rows of
+ * `shards`, in order. $1 log.
  */
 export const beginLog = (db: Tables): string =>
   `WITH mine AS (SELECT s.log, s.shard FROM ${db.table('shards')} s WHERE s.log = $1 AND s.low < 1 ORDER BY s.shard FOR UPDATE)
