@@ -8,9 +8,13 @@ import type { Park, Queued } from './types.js';
 const MAX_ERROR_CHARS = 1_000;
 const MAX_BIGINT = Number.MAX_SAFE_INTEGER;
 
-/** The message only, never a stack; cut, and without what Postgres's text cannot hold. */
+/** What somebody said, cut, and without what Postgres's text cannot hold. */
+export const saying = (text: string): string =>
+  text.slice(0, MAX_ERROR_CHARS).replaceAll('\u0000', '\ufffd').toWellFormed();
+
+/** The message only, never a stack; as `saying`. */
 export function faultMessage(error: unknown): string {
-  const text = messageOf(error).slice(0, MAX_ERROR_CHARS).replaceAll('\u0000', '\ufffd').toWellFormed();
+  const text = saying(messageOf(error));
   return text === '' ? 'nothing was said' : text;
 }
 

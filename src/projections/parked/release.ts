@@ -2,7 +2,7 @@
 import type { AnyProjection } from '../../domain/projection.js';
 import type { CellName } from '../parts/cells.js';
 import type { WaitingEvent } from './queue.js';
-import { faultMessage } from './record.js';
+import { faultMessage, saying } from './record.js';
 import type { Fault } from './refold.js';
 
 export interface Release {
@@ -28,7 +28,7 @@ export function releaseArgument(
     keys: [cell],
     first: first.n,
     upto: upto?.n ?? 0,
-    skip: skipped ? { ...placeOf(skipped), why } : null,
+    skip: skipped ? { ...placeOf(skipped), why: saying(why ?? '') } : null,
     fault: fault
       ? {
           ...placeOf(fault.at),

@@ -4,7 +4,7 @@ import type { AnyProjection } from '../../domain/projection.js';
 import type { Logger } from '../../platform/logger.js';
 import type { Database } from '../../platform/postgres/database.js';
 import type { Lease } from '../../platform/postgres/leases.js';
-import { messageOf } from '../../platform/errors.js';
+import { faultMessage } from '../parked/record.js';
 
 export interface BuildOptions {
   readonly projection: AnyProjection;
@@ -48,7 +48,7 @@ export class BuildStop extends Error {
   constructor(kind: BuildStop['kind'], event: StoredEvent, cause: unknown) {
     const { category, type, streamId, version, shard, seq } = event;
     const place = `${category}.${type} (stream ${JSON.stringify(streamId)} version ${version}, shard ${shard} seq ${seq})`;
-    super(`${place}: ${messageOf(cause)}`, { cause });
+    super(`${place}: ${faultMessage(cause)}`, { cause });
     this.kind = kind;
     this.event = event;
   }

@@ -160,6 +160,19 @@ describe('skipping', () => {
     ).toEqual([[a, 3, 'a typo of ann', true]]);
   });
 
+  it('keeps of what an operator says what Postgres can hold', async () => {
+    const { app, Purses } = mendable(new Set([666]));
+    const one = await start(app);
+    const [a = ''] = idsOf(1);
+    await append(one.store, 'account', a, [opened(), paid(666), paid(2)]);
+    await one.caughtUp();
+    const what = { db: one.db, projection: Purses };
+    expect(await skipParked(what, { part: '', key: a }, 'a\u0000typo\ud800')).toMatchObject({ waiting: 0 });
+    expect(await one.db.query('SELECT skipped_why FROM tidemark.parked_events')).toEqual([
+      ['a\ufffdtypo\ufffd'],
+    ]);
+  });
+
   it('of the only event that waits leaves the row as it is; of one of several, the next one is at fault', async () => {
     const { app, Purses } = mendable(new Set([666, 13]));
     const one = await start(app);

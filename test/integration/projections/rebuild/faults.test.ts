@@ -155,6 +155,22 @@ describe('a row of one stream', () => {
   });
 });
 
+test.each([Accounts, Owners])('$name: what is thrown is told, whatever stands in it', async (view) => {
+  const foul = () => {
+    throw new Error(`cannot read \u0000\ud800 ${'x'.repeat(100_000)}`);
+  };
+  const sources = view.sources.map((source) => ({ ...source, fold: { ...source.fold, Paid: foul } }));
+  const fragile: AnyProjection = { ...view, sources, parking: false };
+  await add('a', opened(), paid(1));
+  await make(fragile);
+  expect(await build(pg.url, fragile)).toMatchObject({ kind: 'stopped' });
+  expect(await stateOf(fragile)).toEqual(['halted', false]);
+  const [[kind, reason] = []] = await stops();
+  expect([kind, reason?.length]).toEqual(['halted', expect.any(Number)]);
+  expect(reason).toMatch(/: cannot read \ufffd\ufffd x+$/u);
+  expect(reason?.length).toBeLessThan(2_000);
+});
+
 describe('a row of many streams', () => {
   test('is parked by itself: the other rows of the event have it, and later events wait', async () => {
     await add('a', paid(5, 'x'), moved(['x', 'y'], 666), moved(['y'], 3), moved(['x'], 4));
