@@ -28,12 +28,13 @@ export async function readBuild(
 export async function beginBuild(builder: Builder, again: boolean): Promise<BuildShard[]> {
   const { projection, db } = builder;
   const { name, version } = projection;
-  for (const table of [readModelTable(projection), partTable(projection)])
-    await db.query(endLoaders, [db.table(table), `tidemark:${LOADER_ROLE}`]);
   return db.transaction(async (tx) => {
     const scoped = { query: tx.query, table: (table: string) => db.table(table) };
     if (again) await move(scoped, projection, 'build');
     await checkFence(tx, builder);
+    // Under the fence: whoever was replaced must not end who replaced it.
+    for (const table of [readModelTable(projection), partTable(projection)])
+      await tx.query(endLoaders, [db.table(table), `tidemark:${LOADER_ROLE}`]);
     await tx.query(deleteStops(db), [name, version]);
     const known = await readBuild(builder, tx);
     if (known.length > 0) return known;

@@ -138,6 +138,23 @@ test('only the elected builder writes', async () => {
   expect(await versionOf(Accounts)).toEqual(['building', false, null]);
 });
 
+test('a builder that was replaced before it began leaves the other in peace', async () => {
+  await fill(30);
+  await ensureReadModel(on.db, bank, { rebuildFrom: 0 });
+  const old = await electBuilder(on.db, Accounts, 'first');
+  await electBuilder(on.db, Accounts, 'second');
+  const db = loaderDatabase(pg.url);
+  const other = await db.connect();
+  try {
+    await other.query('BEGIN; LOCK TABLE tidemark.accounts__v1 IN ROW EXCLUSIVE MODE');
+    expect(await build(pg.url, Accounts, { lease: old })).toEqual({ kind: 'superseded' });
+    await other.query('COMMIT');
+  } finally {
+    other.release(true);
+    await db.end();
+  }
+});
+
 test.each([Accounts, Owners])('$name: a build that is ended goes on where it was', async (view) => {
   await fill(120);
   await ensureReadModel(on.db, bank, { rebuildFrom: 0 });
