@@ -10,8 +10,9 @@ import { silentLogger } from '../../src/platform/logger.js';
 import { OPERATOR_ERRORS } from '../../src/platform/operator-errors.js';
 import { PROBLEMS } from '../../src/protocol/problems.js';
 import { program, tidemark } from '../support/command.js';
-import { projectFolder, serverPid } from '../support/embedded.js';
+import { projectFolder } from '../support/embedded.js';
 import { freshDatabase, type FreshDatabase } from '../support/postgres.js';
+import { serverPid } from '../support/server-pid.js';
 
 const ORDERS = 'examples/orders/app.ts';
 

@@ -5,7 +5,8 @@ import pg from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { startEmbeddedPostgres } from '../../src/app/embedded/postgres.js';
 import { silentLogger } from '../../src/platform/logger.js';
-import { ask, begin, hold, isAlive, killed, projectFolder, serverPid } from '../support/embedded.js';
+import { ask, begin, hold, isAlive, killed, projectFolder } from '../support/embedded.js';
+import { serverPid } from '../support/server-pid.js';
 
 const start = (projectDir: string, dataDir?: string) =>
   startEmbeddedPostgres({ projectDir, logger: silentLogger, ...(dataDir === undefined ? {} : { dataDir }) });

@@ -1,9 +1,8 @@
 /** Starts programs that hold an embedded Postgres, as root or another account, and clears up behind them. */
 import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -91,10 +90,6 @@ export async function ask<T extends pg.QueryResultRow>(url: string, sql: string)
   } finally {
     await client.end();
   }
-}
-
-export async function serverPid(dataDir: string): Promise<number> {
-  return Number((await readFile(path.join(dataDir, 'postgres/postmaster.pid'), 'utf8')).split('\n')[0]);
 }
 
 /** A zombie is dead: where nobody reaps, it only keeps its id. */

@@ -26,7 +26,7 @@ export class Bounds {
   constructor({ timeoutMs, signal }: BoundsOptions) {
     this.#until = performance.now() + timeoutMs;
     this.#signal = signal;
-    const over = AbortSignal.timeout(Math.min(timeoutMs, LONGEST_MS));
+    const over = AbortSignal.timeout(Math.max(0, Math.ceil(Math.min(timeoutMs, LONGEST_MS))));
     this.ended = signal ? AbortSignal.any([signal, over]) : over;
   }
 

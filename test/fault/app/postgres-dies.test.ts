@@ -6,7 +6,8 @@ import { startEmbeddedPostgres } from '../../../src/app/embedded/postgres.js';
 import { createRuntime } from '../../../src/app/runtime.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { subscribeTo } from '../../../src/testing/subscription.js';
-import { projectFolder, serverPid } from '../../support/embedded.js';
+import { projectFolder } from '../../support/embedded.js';
+import { serverPid } from '../../support/server-pid.js';
 
 const TIMEOUT = { timeout: 20_000 };
 

@@ -51,7 +51,7 @@ it('whatever operators do, every row is a fold of what is in, and comes back who
     return keys[below(3) > 0 ? 0 : below(Math.max(1, keys.length))]?.[0];
   };
   const standing = async (version: { name: string; version: number }): Promise<string[]> =>
-    (await readCheckpoints(db, [version])).map((one) => JSON.stringify(one)).toSorted();
+    (await readCheckpoints(db, [version])).map((point) => JSON.stringify(point)).toSorted();
   const operate = async (): Promise<void> => {
     const projection = parking[below(parking.length)] ?? parking[0];
     const key = await parkedKey(projection.name);

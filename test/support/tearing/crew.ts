@@ -11,13 +11,18 @@ export class Worker {
   readonly lines: string[] = [];
   paused = false;
   readonly #child: ChildProcess;
+  readonly #errors: string[] = [];
   readonly #waiting = new Set<() => void>();
 
   constructor(child: ChildProcess) {
     this.#child = child;
-    if (child.stdout) {
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        this.lines.push(line);
+    for (const [stream, lines] of [
+      [child.stdout, this.lines],
+      [child.stderr, this.#errors],
+    ] as const) {
+      if (!stream) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        lines.push(line);
         this.#wake();
       });
     }
@@ -37,7 +42,7 @@ export class Worker {
     for (;;) {
       const found = this.lines.slice(from).find((line) => line.startsWith(start));
       if (found !== undefined) return found;
-      if (!this.alive) throw new Error(`a projector process ended: ${this.lines.slice(-5).join('; ')}`);
+      if (!this.alive) throw new Error(`a projector process ended: ${this.#errors.slice(-20).join('\n')}`);
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           this.#waiting.delete(wake);
@@ -88,7 +93,7 @@ export class Crew {
   /** Resolves when it projects. */
   async start(maxBatch = 50): Promise<Worker> {
     const args = ['--import', 'tsx', PROGRAM, this.#url, String(maxBatch)];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdin?.on('error', () => undefined);
     const worker = new Worker(child);
     this.#workers.push(worker);
