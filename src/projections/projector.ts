@@ -16,6 +16,7 @@ import type { Stop } from './decode.js';
 import { Lane, type BatchWriter, type LaneOptions } from './lane.js';
 import { changeLogOf, writerScope } from './names.js';
 import { faultMessage } from './parked/record.js';
+import { eventText, tellParks } from './parked/told.js';
 import { TablesLane } from './tables/lane.js';
 import { CLOSED } from './states.js';
 import { ShardGate } from './stops/gate.js';
@@ -58,9 +59,6 @@ export interface ProjectorOptions {
    */
   readonly newerRetryMs?: number;
 }
-
-const placeOf = (event: StoredEvent): string =>
-  `${event.category}.${event.type} (stream ${JSON.stringify(event.streamId)} version ${event.version}, shard ${event.shard} seq ${event.seq})`;
 
 const EVENTS_A_TRANSACTION = 4_000;
 /** Of JSON of remembered rows, per projection. */
@@ -139,12 +137,7 @@ export class Projector implements Service {
       }
       observer?.wrote({ projection: projection.name, events, changes });
       if (parks.length > 0) observer?.parked?.({ projection: projection.name, keys: parks.length });
-      for (const { key, event, error } of parks) {
-        this.#logger.error(
-          { key, event: placeOf(event), reason: faultMessage(error) },
-          'a key is parked; see `tidemark parked`',
-        );
-      }
+      tellParks(this.#logger, parks);
     };
   }
 
@@ -266,7 +259,7 @@ export class Projector implements Service {
 
   async #stopAt(source: string, { kind, event, error }: Stop): Promise<never> {
     const { shard, seq } = event;
-    const reason = `${placeOf(event)}: ${faultMessage(error)}`;
+    const reason = `${eventText(event)}: ${faultMessage(error)}`;
     const stopped = kind === 'poison' ? 'halted' : kind;
     await this.#gate.close({ source, shard, kind: stopped, reason, seq }, error);
     throw new Error(reason, { cause: error });

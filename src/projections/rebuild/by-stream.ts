@@ -11,6 +11,7 @@ import { TidemarkError } from '../../platform/errors.js';
 import { CopySession, type CopyIn } from '../../platform/postgres/copy.js';
 import { parkingArgument } from '../parked/record.js';
 import { ParkedKeys } from '../parked/room.js';
+import { tellParks } from '../parked/told.js';
 import { advance, checkFence, keepStop } from './fence.js';
 import { foldCarefully, type CarefulFold } from './careful.js';
 import { park } from './statements.js';
@@ -175,8 +176,7 @@ class ByStreamLoader {
     await advance(session, this.#options, [{ from: shard, til: shard.upto }]);
     await session.query('COMMIT');
     this.#parked.add(parks, queued);
-    for (const { key } of parks)
-      this.#options.logger.error({ key }, 'a key is parked; see `tidemark parked`');
+    tellParks(this.#options.logger, parks);
   }
 }
 

@@ -14,6 +14,7 @@ import { decode, type Decoded } from '../decode.js';
 import { fold } from '../fold.js';
 import { parkingArgument } from '../parked/record.js';
 import { ParkedKeys } from '../parked/room.js';
+import { tellParks } from '../parked/told.js';
 import type { Park, ParkingRoom, Queued } from '../parked/types.js';
 import type { KnownRow } from '../rows.js';
 import { readBuild } from './begin.js';
@@ -273,8 +274,7 @@ class Stretch {
     for (const { from, til } of this.#steps())
       this.#shards.set(idOf(from.source, from.shard), { ...from, seq: til });
     this.#cache.flushed();
-    for (const { key } of this.#parks)
-      this.#options.logger.error({ key }, 'a key is parked; see `tidemark parked`');
+    tellParks(this.#options.logger, this.#parks);
     this.#parked.add(this.#parks, this.#queued);
     this.#room = await this.#parked.room();
     this.#parks = [];
