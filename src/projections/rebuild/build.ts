@@ -1,6 +1,8 @@
 /** One build of one version, from its begin (or from where it was left) to its end, by whoever was elected for it. */
 import { hasParts } from '../../domain/parts.js';
+import { faultMessage } from '../parked/record.js';
 import { move } from '../states.js';
+import { conflictOf, isRowRefused } from '../write.js';
 import { beginBuild } from './begin.js';
 import { loadByStream } from './by-stream.js';
 import { checkFence } from './fence.js';
@@ -16,7 +18,10 @@ import {
 } from './types.js';
 
 /** The version’s state says why it is not built. Newer code mends the one kind, a person the other; who needs a person is told first. */
-async function giveUp(options: BuildOptions, stops: readonly BuildStop[]): Promise<BuildOutcome> {
+async function giveUp(
+  options: BuildOptions,
+  stops: readonly Pick<BuildStop, 'kind' | 'message'>[],
+): Promise<BuildOutcome> {
   const { db, projection } = options;
   const stop = stops.find(({ kind }) => kind === 'halted') ?? stops[0];
   const reason = stop?.message ?? '';
@@ -65,6 +70,10 @@ export async function buildVersion(options: BuildOptions, again = false): Promis
     // What another builder has done may show itself as any error: a key that is there twice, a table that is locked.
     const why = await checkFence(options.db, options, 'look').catch((failure: unknown) => failure);
     if (why instanceof Superseded) return { kind: 'superseded' };
-    throw error;
+    // It would be refused for ever: a constraint that somebody has put on the table, say.
+    if (!isRowRefused(error) || conflictOf(error)) throw error;
+    return giveUp(options, [
+      { kind: 'halted', message: `Postgres refuses its rows: ${faultMessage(error)}` },
+    ]);
   }
 }

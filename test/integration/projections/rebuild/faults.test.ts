@@ -155,6 +155,21 @@ describe('a row of one stream', () => {
   });
 });
 
+test.each([Accounts, Owners])(
+  '$name: what Postgres refuses for reasons of its own halts the build, and says why',
+  async (view) => {
+    await add('a', opened(), paid(5));
+    await make(view);
+    // As somebody may put on a table whose rows are built again.
+    await on.db.query(`ALTER TABLE tidemark.${view.name}__v1 ADD CONSTRAINT thrift CHECK (cents < 3)`);
+    expect(await build(pg.url, view)).toEqual({ kind: 'stopped', reason: expect.stringMatching(/thrift/) });
+    expect(await stateOf(view)).toEqual(['halted', false]);
+    await on.db.query(`ALTER TABLE tidemark.${view.name}__v1 DROP CONSTRAINT thrift`);
+    expect(await build(pg.url, view)).toMatchObject({ kind: 'loaded' });
+    expect(await on.db.query(`SELECT cents FROM tidemark.${view.name}__v1`)).toEqual([[5]]);
+  },
+);
+
 test.each([Accounts, Owners])('$name: what is thrown is told, whatever stands in it', async (view) => {
   const foul = () => {
     throw new Error(`cannot read \u0000\ud800 ${'x'.repeat(100_000)}`);
