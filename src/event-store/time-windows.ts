@@ -5,7 +5,6 @@
 import type { Database } from '../platform/postgres/database.js';
 import { selectTimes, type ShardRange } from './copy-statements.js';
 
-/** About how many events a window has; bounds what Postgres sorts at once. */
 const WINDOW_EVENTS = 32_768;
 
 interface Bounds {
@@ -50,14 +49,16 @@ async function cut(db: Database, bounds: readonly Bounds[], time: number): Promi
 
 /**
  * Windows one after the other, until all ranges are through. Ranges without entries are left out.
+ * @param size about how many events a window has; bounds what Postgres sorts at once
  * @throws as `Database.query`
  */
 export async function* timeWindows(
   db: Database,
   ranges: readonly ShardRange[],
+  size = WINDOW_EVENTS,
 ): AsyncGenerator<readonly ShardRange[]> {
   let left = ranges.filter(({ after, upto }) => after < upto);
-  let events = WINDOW_EVENTS;
+  let events = size;
   while (left.length > 0) {
     const step = Math.ceil(events / left.length);
     const bounds = left.map((range) => ({ range, upto: Math.min(range.upto, range.after + step) }));
@@ -80,10 +81,10 @@ export async function* timeWindows(
       return upto > range.after ? [{ ...range, upto }] : [];
     });
     if (window.length > 0) yield window;
-    const size = window.reduce((sum, { after, upto }) => sum + upto - after, 0);
+    const found = window.reduce((sum, { after, upto }) => sum + upto - after, 0);
     // Many entries of one time, or shards that are not alike: wider, then narrower again.
-    if (size < WINDOW_EVENTS / 2) events *= 2;
-    else if (size > WINDOW_EVENTS * 2) events = Math.max(WINDOW_EVENTS, events / 2);
+    if (found < size / 2) events *= 2;
+    else if (found > size * 2) events = Math.max(size, events / 2);
     left = left
       .map((range, n) => ({ ...range, after: ends[n] ?? range.after }))
       .filter(({ after, upto }) => after < upto);
