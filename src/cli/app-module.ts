@@ -33,16 +33,23 @@ async function isThere(file: string): Promise<boolean> {
   );
 }
 
+/** The module in one of the usual places, if there is one. */
+export async function usualAppModule(projectDir: string): Promise<string | undefined> {
+  for (const name of USUAL) {
+    const file = path.join(projectDir, name);
+    if (await isThere(file)) return file;
+  }
+  return undefined;
+}
+
 async function find(projectDir: string, given: string | undefined): Promise<string> {
   if (given !== undefined) {
     const file = path.resolve(projectDir, given);
     if (await isThere(file)) return file;
     throw invalid(`there is no app module ${file}`);
   }
-  for (const name of USUAL) {
-    const file = path.join(projectDir, name);
-    if (await isThere(file)) return file;
-  }
+  const usual = await usualAppModule(projectDir);
+  if (usual !== undefined) return usual;
   throw invalid(`name the app module (there is none of ${USUAL.join(', ')} in ${projectDir})`);
 }
 

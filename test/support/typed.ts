@@ -6,8 +6,15 @@ import type { Finished } from './command.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** @param env stands in the environment of this process meanwhile, so one at a time */
-export async function typed(args: readonly string[], env: Record<string, string>): Promise<Finished> {
+/**
+ * @param env stands in the environment of this process meanwhile, so one at a time
+ * @param projectDir where it is typed; the root of this repository unless told otherwise
+ */
+export async function typed(
+  args: readonly string[],
+  env: Record<string, string>,
+  projectDir = ROOT,
+): Promise<Finished> {
   let [stdout, stderr] = ['', ''];
   const code = process.exitCode;
   const before = Object.keys(env).map((name) => [name, process.env[name]] as const);
@@ -22,7 +29,7 @@ export async function typed(args: readonly string[], env: Record<string, string>
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   process.exitCode = 0;
   try {
-    await main(args, { projectDir: ROOT });
+    await main(args, { projectDir });
     return { code: process.exitCode, stdout, stderr };
   } finally {
     process.exitCode = code;

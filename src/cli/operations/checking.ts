@@ -1,5 +1,5 @@
 /** `tidemark projections verify|diff`: are the rows what their events make, and what does another version make of them? */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { diffVersions } from '../../projections/verify/diff.js';
 import { verifyProjection, type Verification } from '../../projections/verify/verify.js';
 import { amount, columns, parseDuration, parseVersion, positive, whole } from '../words.js';
@@ -53,8 +53,13 @@ export function verifyCommand(projectDir: string): Command {
     .argument('<projection>', 'in the version that is in the code')
     .option(...APP_OPTION)
     .option('--sample <rows>', 'about so many, drawn by chance (1000 unless told otherwise)', positive)
-    .option('--all', 'every row')
-    .option('--key <key>', 'this row; may be repeated', (text, before: string[]) => [...before, text], [])
+    .addOption(new Option('--all', 'every row').conflicts(['sample', 'key']))
+    .addOption(
+      new Option('--key <key>', 'this row; may be repeated')
+        .argParser((text, before: string[]) => [...before, text])
+        .default([])
+        .conflicts('sample'),
+    )
     .option('--seed <number>', 'draw the same sample again', whole)
     .option('--timeout <time>', 'end with what there is after this time', parseDuration, 3_600_000)
     .option('--json', 'print JSON')

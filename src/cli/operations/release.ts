@@ -1,10 +1,9 @@
 /** `tidemark projections swap-view|prune`: what follows once a new version is served. */
 import { Command } from 'commander';
 import type { AnyApp } from '../../domain/app.js';
-import { isTidemarkError } from '../../platform/errors.js';
 import { prune, swapViewTo, type ViewSwap } from '../../projections/operations/release.js';
 import type { PruneReport } from '../../projections/versions/prune.js';
-import { loadAppModule } from '../app-module.js';
+import { loadAppModule, usualAppModule } from '../app-module.js';
 import { columns, parseDuration, parseVersion, wrapped } from '../words.js';
 import { APP_OPTION, withOperations } from './connect.js';
 
@@ -51,14 +50,10 @@ interface PruneOptions {
   readonly json?: boolean;
 }
 
-/** The application, where there is one to find: its versions are kept. */
+/** The application, where there is one to find: its versions are kept. One that is there and cannot be loaded is a failure. */
 async function appIfThere(projectDir: string, given: string | undefined): Promise<AnyApp | undefined> {
-  try {
-    return (await loadAppModule(projectDir, given)).app;
-  } catch (error) {
-    if (given === undefined && isTidemarkError(error, 'invalid_app')) return undefined;
-    throw error;
-  }
+  if (given === undefined && (await usualAppModule(projectDir)) === undefined) return undefined;
+  return (await loadAppModule(projectDir, given)).app;
 }
 
 function pruneText({ dropped, kept }: PruneReport, dryRun: boolean, width: number): string {
