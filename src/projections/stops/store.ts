@@ -4,7 +4,7 @@
  */
 import type { AnyReadModel } from '../../domain/tables.js';
 import type { Database, Queryable } from '../../platform/postgres/database.js';
-import { move, type ProjectionState } from '../states.js';
+import { CLOSED, move, type ProjectionState } from '../states.js';
 import type { ShardStop } from '../types.js';
 import { deleteStop, lockVersion, selectStops, upsertStop } from './statements.js';
 
@@ -28,10 +28,14 @@ async function locked(
   });
 }
 
-/** Says that a shard stands still. @throws as `Database.transaction` */
+/**
+ * Says that a shard stands still. Not of a version that was paused, emptied to be built anew or pruned meanwhile: its shards
+ * are tried again from where they begin then. @throws as `Database.transaction`
+ */
 export async function recordStop(db: Database, version: Versioned, stop: ShardStop): Promise<void> {
   const { source, shard, kind, reason, seq } = stop;
-  await locked(db, version, async (tx) => {
+  await locked(db, version, async (tx, state) => {
+    if (CLOSED.includes(state)) return;
     await tx.query(upsertStop(db), [version.name, version.version, source, shard, kind, reason, seq]);
     await move(tx, version, MOVE[kind], reason);
   });

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { readCheckpoints } from '../../../src/projections/checkpoints.js';
 import { move } from '../../../src/projections/states.js';
+import { recordStop } from '../../../src/projections/stops/store.js';
 import { SHARDS } from '../../support/bank.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import {
@@ -168,4 +169,20 @@ describe('a version that an operator paused', () => {
     await one.caughtUp();
     expect(await readModelFaults(one.db, one.store, Notes, SHARDS)).toEqual([]);
   });
+});
+
+describe('a stop that comes late', () => {
+  it.each(['rebuild', 'pause', 'retire'] as const)(
+    'after %s says nothing of what is there then',
+    async (what) => {
+      const { app } = fragile(new Set());
+      const { db } = await start(app, { idle: true });
+      const version = { name: 'notes', version: 1 };
+      const state = await move(db, version, what);
+      const late = { source: 'note', shard: 0, kind: 'halted', reason: 'of before', seq: 3 } as const;
+      await recordStop(db, version, late);
+      expect(await db.query('SELECT state FROM tidemark.projections')).toEqual([[state]]);
+      expect(await db.query('SELECT shard FROM tidemark.projection_stops')).toEqual([]);
+    },
+  );
 });
