@@ -3,6 +3,7 @@ import type { AnyReadModel } from '../domain/tables.js';
 import type { Signer } from '../platform/signing.js';
 import type { ServingGate } from '../projections/types.js';
 import { projectionBuilding } from '../projections/versions/registry.js';
+import type { TokenPayload } from '../protocol/positions.js';
 import { openToken } from './positions.js';
 import { wholeNumber, type Parameters } from './parameters.js';
 import type { WaiterHub } from './waiter-hub.js';
@@ -18,6 +19,20 @@ export interface ReadAfter {
 }
 
 /**
+ * What the parameters say.
+ * @returns undefined where they name no token
+ * @throws TidemarkError `invalid_token`, `invalid_parameter`
+ */
+export function afterIn(
+  signer: Signer,
+  parameters: Parameters,
+): { readonly tokens: readonly TokenPayload[]; readonly waitMs: number } | undefined {
+  const waitMs = wholeNumber(parameters, 'wait', { min: 0, max: MAX_WAIT_MS, fallback: DEFAULT_WAIT_MS });
+  const texts = parameters.get('after');
+  return texts && { tokens: [...new Set(texts)].map((text) => openToken(signer, text)), waitMs };
+}
+
+/**
  * To be called before anything is read.
  * @param signal ends the wait when the client goes away
  * @throws TidemarkError `invalid_token`, `invalid_parameter`, `projection_building`, and what `WaiterHub.wait` throws
@@ -28,13 +43,16 @@ export async function readAfter(
   parameters: Parameters,
   signal: AbortSignal | (() => AbortSignal),
 ): Promise<void> {
-  const waitMs = wholeNumber(parameters, 'wait', { min: 0, max: MAX_WAIT_MS, fallback: DEFAULT_WAIT_MS });
-  const texts = parameters.get('after');
+  const asked = afterIn(signer, parameters);
   for (const { name } of gate ? projections : []) {
     const why = gate?.refusal(name);
     if (why !== undefined) throw projectionBuilding(why);
   }
-  if (!texts) return;
-  const tokens = [...new Set(texts)].map((text) => openToken(signer, text));
-  await waiters.wait(projections, tokens, waitMs, typeof signal === 'function' ? signal() : signal);
+  if (!asked) return;
+  await waiters.wait(
+    projections,
+    asked.tokens,
+    asked.waitMs,
+    typeof signal === 'function' ? signal() : signal,
+  );
 }

@@ -4,7 +4,7 @@ import { TidemarkError } from '../platform/errors.js';
 import { clientGone } from './client-http.js';
 import { parseListRequest } from './list-request.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
-import { readAfter, type ReadAfter } from './read-after.js';
+import { afterIn, readAfter, type ReadAfter } from './read-after.js';
 import type { Directives } from '../projections/types.js';
 import { checkKey, type Views } from './views.js';
 
@@ -61,6 +61,8 @@ async function answerRow(
   checkRowParameters(parameters);
   const waits = parameters.has('after');
   if (waits && (deps.directives?.facts(projection)?.parkedKeys ?? 0) > 0) {
+    // What is no token is told as such first.
+    afterIn(deps.signer, parameters);
     const { parked } = await views.row(definition, key);
     if (parked) throw rowParked(reply, definition.name);
   }

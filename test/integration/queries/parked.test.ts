@@ -141,6 +141,13 @@ describe('a parked row', () => {
       ]);
       expect(await response.json()).toMatchObject({ code: 'row_parked' });
     }
+    for (const [parameters, code] of [
+      ['after=garbage', 'invalid_token'],
+      [`after=${token}&wait=never`, 'invalid_parameter'],
+    ]) {
+      const refused = await get(`/views/notes/n-1?${parameters}`);
+      expect([refused.status, await refused.json()]).toMatchObject([400, { code }]);
+    }
     const other = await get(`/views/notes/n-2?after=${token}&wait=30000`);
     expect([other.status, mark(other)]).toEqual([200, null]);
   });
