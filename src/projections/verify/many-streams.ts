@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { hasRows } from '../../domain/sources.js';
-import { readInTime } from '../../event-store/copy-out.js';
+import { readInTime, type ShardRange } from '../../event-store/copy-out.js';
 import { timeWindows } from '../../event-store/time-windows.js';
 import type { Queryable } from '../../platform/postgres/database.js';
 import { checkLastChanges, checkNamedChanges, checkWholeLog } from './changes.js';
@@ -43,6 +43,10 @@ interface Cut {
 
 type Wanted = (key: string) => boolean;
 
+async function* inTurn<T>(list: readonly T[]): AsyncGenerator<T> {
+  yield* list;
+}
+
 /** Folds the events of all sources but those that only are joined, in the order in which a build folds them. */
 async function refold(
   { db, projection, bounds, findings, rowsAtOnce }: VerifyContext,
@@ -56,8 +60,14 @@ async function refold(
   const ranges = positions
     .filter(({ source }) => folded.includes(source))
     .map(({ source: category, shard, seq: upto }) => ({ category, shard, after: 0, upto }));
+  // All before the first is read: what reads has two connections, and a small pool has no third.
+  const windows: (readonly ShardRange[])[] = [];
+  for await (const window of timeWindows(db, ranges)) {
+    bounds.check();
+    windows.push(window);
+  }
   let read = 0;
-  for await (const page of readInTime(db, timeWindows(db, ranges), bounds.ended)) {
+  for await (const page of readInTime(db, inTurn(windows), bounds.ended)) {
     bounds.check();
     for (const event of page) {
       refolded.add(event, wanted);
