@@ -19,10 +19,20 @@ export interface WaitingEvent {
 export interface WaitingPage {
   /** All events that wait. */
   readonly queued: number;
+  /** The event at fault; once it is in, the first that waits is another, which nobody has tried. */
+  readonly atFault: { readonly category: string; readonly shard: number; readonly seq: number };
   readonly events: readonly WaitingEvent[];
 }
 
-type Columns = readonly [queued: number, n: number | null, source: string, ...event: EventRow];
+type Columns = readonly [
+  queued: number,
+  category: string,
+  shard: number,
+  seq: number,
+  n: number | null,
+  source: string,
+  ...event: EventRow,
+];
 
 /**
  * The first events that wait; undefined when the key is not parked.
@@ -38,11 +48,12 @@ export async function readWaiting(
   const [first] = rows;
   if (!first) return undefined;
   const events: WaitingEvent[] = [];
-  for (const [, n, source, ...event] of rows) {
+  for (const [, , , , n, source, ...event] of rows) {
     if (n === null) break;
     if (event[0] === null)
       throw new TidemarkError('internal_error', `an event that waits behind ${JSON.stringify(key)} is gone`);
     events.push({ n, event: storedEvent(source, event) });
   }
-  return { queued: first[0], events };
+  const [queued, category, shard, seq] = first;
+  return { queued, atFault: { category, shard, seq }, events };
 }

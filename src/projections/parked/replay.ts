@@ -27,7 +27,7 @@ import {
   type Written,
   type Writer,
 } from '../write.js';
-import { readWaiting, type WaitingEvent } from './queue.js';
+import { readWaiting, type WaitingEvent, type WaitingPage } from './queue.js';
 import { faultMessage } from './record.js';
 import { releaseArgument, type Release } from './release.js';
 import { refold, type Fault, type RefoldedPiece } from './refold.js';
@@ -95,6 +95,8 @@ export class Replay {
   readonly #name: CellName;
   /** Why the first event is to be skipped; until it was. */
   #skip: string | undefined;
+  /** Place in the queue of the event that is to be skipped, once it is known: no other one may be in its stead. */
+  #skipped: number | undefined;
   #limit = PAGE;
   #events = 0;
 
@@ -107,7 +109,7 @@ export class Replay {
 
   /**
    * @throws TidemarkError `not_parked`; `wrong_state` when the version is paused, being built, retired, or not what this code
-   *   defines; as `Database.query`
+   *   defines, or when the event that is to be skipped was taken out, so that another one would be; as `Database.query`
    */
   async run(): Promise<ReplayOutcome> {
     let expected: number | undefined;
@@ -233,14 +235,27 @@ export class Replay {
     return { events: upto, waiting: left, fault };
   }
 
-  /** The first events that wait, the one apart that is to be skipped. Undefined when the key is not parked. */
+  /**
+   * The first events that wait, the one apart that is to be skipped. Undefined when the key is not parked.
+   * @throws TidemarkError `wrong_state` where the first is not the one that is to be skipped
+   */
   async #read(db: Writer): Promise<Queue | undefined> {
     const skips = this.#skip !== undefined;
     const page = await readWaiting(db, this.#options.projection, this.#name, this.#limit + Number(skips));
     const first = page?.events[0];
     if (!page || !first) return undefined;
+    if (skips) this.#checkSkipped(first, page.atFault);
     const waiting = skips ? page.events.slice(1) : page.events;
     return { queued: page.queued, first, skipped: skips ? first : undefined, waiting };
+  }
+
+  /** Whoever skips means the event at fault, as it was when it was asked for. */
+  #checkSkipped({ n, event }: WaitingEvent, { category, shard, seq }: WaitingPage['atFault']): void {
+    this.#skipped ??= n;
+    const isAtFault = event.category === category && event.shard === shard && event.seq === seq;
+    if (isAtFault && this.#skipped === n) return;
+    const why = `the event at fault of ${shown(this.#name)} is not there any more, and the next one was not looked at: nothing was skipped`;
+    throw wrongState(this.#options.projection, `${why}; replay the key, or look at it again`);
   }
 
   /** Postgres does not take what the first event makes. */

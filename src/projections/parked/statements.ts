@@ -16,13 +16,13 @@ export const selectVersionLog = (db: Tables): string =>
    WHERE p.name = $1 AND p.version = $2::int GROUP BY p.fingerprint`;
 
 /**
- * A parked key and the first events that wait behind it, in their order; they end where their data is more than $6 bytes (a
+ * A parked key with the place of the event at fault, and the first events that wait behind it, in their order; they end where their data is more than $6 bytes (a
  * larger one comes alone). One row with NULLs where nothing waits, none where the key is not parked. Locks: none; who goes by
  * it proves it under the locks (`unpark_v1`).
  * $1 projection, $2 version, $3 part, $4 key, $5 events at the most, $6 bytes.
  */
 export const selectWaiting = (db: Tables): string =>
-  `SELECT k.queued, w.n, w.source, w.event_id, w.seq, w.shard, w.stream_id, w.version, w.type, w.schema_version, w.data, w.tags, w.metadata, w.recorded_at
+  `SELECT k.queued, k.source, k.shard, k.seq, w.n, w.source, w.event_id, w.seq, w.shard, w.stream_id, w.version, w.type, w.schema_version, w.data, w.tags, w.metadata, w.recorded_at
    FROM ${db.table('parked')} k LEFT JOIN LATERAL (
      SELECT b.* FROM (
        SELECT q.n, q.source, q.shard, q.seq, e.event_id, e.stream_id, e.version, e.type, e.schema_version, e.data, e.tags, e.metadata, e.recorded_at,

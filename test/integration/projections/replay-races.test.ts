@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
-import { replayAllParked, replayParked } from '../../../src/projections/parked/operations.js';
+import { replayAllParked, replayParked, skipParked } from '../../../src/projections/parked/operations.js';
 import { NO_ROW } from '../../../src/projections/rows.js';
 import { readSnapshot } from '../../../src/projections/snapshot.js';
 import { writeBatch, type Change } from '../../../src/projections/write.js';
@@ -121,6 +121,85 @@ describe('a key whose queue grows while it is replayed', () => {
     expect(outcome.events).toBe(2 + db.writes);
     await append(one.store, 'account', a, [paid(3)]);
     await one.caughtUp();
+    expect(await readModelFaults(one.db, one.store, Purses, SHARDS)).toEqual([]);
+  });
+});
+
+describe('a skip', () => {
+  /** Calls of the function that writes have something done before them. */
+  class Guarded extends Database {
+    before: () => Promise<void> = () => Promise.resolve();
+
+    override async query<R extends readonly unknown[]>(
+      text: string,
+      values: readonly unknown[] = [],
+      name?: string,
+    ): Promise<R[]> {
+      if (name?.startsWith('_apply')) await this.before();
+      return super.query<R>(text, values, name);
+    }
+  }
+  const guarded = (): Guarded => {
+    const db = new Guarded({
+      connectionString: pg.url,
+      schema: 'tidemark',
+      role: 'guarded',
+      logger: silentLogger,
+    });
+    ends.push(() => db.end());
+    return db;
+  };
+  const skipped = ({ db }: ProjectingProcess) =>
+    db.query('SELECT seq FROM tidemark.parked_events WHERE skipped_at IS NOT NULL ORDER BY seq');
+
+  it('is of the event that was at fault then: what another operator leaves at fault is not skipped', async () => {
+    const bad = new Set([666, 13]);
+    const { app, Purses } = mendable(bad);
+    const one = await start(app);
+    const [a = ''] = idsOf(1);
+    await append(one.store, 'account', a, [opened(), paid(666), paid(1), paid(13), paid(2)]);
+    await one.caughtUp();
+    const db = guarded();
+    const cell = { part: '', key: a };
+    db.before = async () => {
+      db.before = () => Promise.resolve();
+      expect(await skipParked({ db: one.db, projection: Purses }, cell, 'the first')).toMatchObject({
+        fault: { seq: 4 },
+      });
+    };
+    await expect(skipParked({ db, projection: Purses }, cell, 'the second')).rejects.toMatchObject({
+      code: 'wrong_state',
+    });
+    expect(await skipped(one)).toEqual([[2]]);
+    bad.clear();
+    expect(await replayParked({ db, projection: Purses }, cell)).toMatchObject({ events: 2, waiting: 0 });
+  });
+
+  it('is not of an event that nobody has tried, as after a replay that was cut off', async () => {
+    const bad = new Set([666]);
+    const { app, Purses } = mendable(bad);
+    const one = await start(app);
+    const [a = ''] = idsOf(1);
+    await append(one.store, 'account', a, [
+      opened(),
+      paid(666),
+      ...Array.from({ length: 700 }, () => paid(1)),
+    ]);
+    await one.caughtUp();
+    bad.clear();
+    const db = guarded();
+    let writes = 0;
+    db.before = async () => {
+      if (++writes === 2) throw new Error('cut off');
+    };
+    const cell = { part: '', key: a };
+    await expect(replayParked({ db, projection: Purses }, cell)).rejects.toThrow('cut off');
+    expect(await queueOf(one, a)).toHaveLength(201);
+    await expect(skipParked({ db, projection: Purses }, cell, 'in haste')).rejects.toMatchObject({
+      code: 'wrong_state',
+    });
+    expect(await skipped(one)).toEqual([]);
+    expect(await replayParked({ db, projection: Purses }, cell)).toMatchObject({ events: 201, waiting: 0 });
     expect(await readModelFaults(one.db, one.store, Purses, SHARDS)).toEqual([]);
   });
 });
