@@ -3,13 +3,14 @@ import type { AnyProjection } from '../../domain/projection.js';
 import { int4Array, int8Array, textArray } from '../../platform/postgres/arrays.js';
 import type { Database, Queryable } from '../../platform/postgres/database.js';
 import { shardOf } from '../../platform/murmur2.js';
-import { rowJsonFromColumns } from '../columns.js';
 import { changeLogOf } from '../names.js';
-import { sameJson } from './compare.js';
+import { columnDifferences } from './compare.js';
 import { cut, type Findings } from './report.js';
 import type { ActualRow } from './snapshot.js';
 import { selectChangesAt, selectLastChanges, selectLows, selectOutdatedRows } from './statements.js';
 
+/** Columns of a row that are told. */
+const SOME = 5;
 /** Rows whose changes are looked up in one statement. */
 const AT_ONCE = 500;
 
@@ -39,8 +40,11 @@ function faultOf(
     return `its last change is in shard ${change.shard} of the change log, where ${shard} is its own`;
   if (change.seq !== row.rev) return `its last change is seq ${change.seq}`;
   if (change.row === null) return 'its last change says that it is gone';
-  const json = rowJsonFromColumns(projection, row.values);
-  return sameJson(change.row, json) ? undefined : `its last change is ${cut(change.row)}`;
+  const columns = columnDifferences(projection, JSON.parse(change.row), row);
+  if (columns.length === 0) return undefined;
+  const some = columns.slice(0, SOME).map(({ column, expected }) => `${column} ${expected ?? 'absent'}`);
+  const more = columns.length - some.length;
+  return `its last change has ${some.join(', ')}${more > 0 ? `, and ${more} more that differ` : ''}`;
 }
 
 function checkRow(

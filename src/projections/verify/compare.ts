@@ -31,12 +31,14 @@ function expectedText(field: Field, value: unknown): string | undefined {
 export const sameJson = (a: string, b: string): boolean =>
   a === b || canonical(JSON.parse(a)) === canonical(JSON.parse(b));
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** The columns in which a row is not as it should be; nested JSON may have its members in any order. */
-function columnDifferences(
+export function columnDifferences(
   { fields }: AnyProjection,
   expected: RowValue,
   actual: ActualRow,
-  ignored: ReadonlySet<string>,
+  ignored: ReadonlySet<string> = NOTHING,
 ): ColumnDifference[] {
   return fields.flatMap((field, index) => {
     if (ignored.has(field.name)) return [];
@@ -45,8 +47,6 @@ function columnDifferences(
     return [{ column: field.name, expected: should && cut(should), actual: is && cut(is) }];
   });
 }
-
-const NOTHING: ReadonlySet<string> = new Set();
 
 /** Which columns say something: a row that is parked stands still, also where it shows what another stream says. */
 const ignoredColumns = ({ joins }: AnyProjection, parked: boolean): ReadonlySet<string> =>

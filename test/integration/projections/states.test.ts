@@ -67,16 +67,6 @@ describe('the table', () => {
     );
     expect(setting).toEqual(['projections/states.ts']);
   });
-
-  it('has the states that operators read of', () => {
-    const page = readFileSync(
-      path.join(import.meta.dirname, '../../../docs/changing-read-models.md'),
-      'utf8',
-    );
-    const section = page.slice(page.indexOf('### States'), page.indexOf('## What clients see'));
-    const told = [...section.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
-    expect(told).toEqual(PROJECTION_STATES);
-  });
 });
 
 describe('moves on a real database', () => {
