@@ -5,6 +5,7 @@ import { TidemarkError } from '../../platform/errors.js';
 import { createLogger } from '../../platform/logger.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { rebuild, reportInCode } from '../../projections/operations/control.js';
+import { countSkipped } from '../../projections/operations/parked-list.js';
 import type { VersionReport } from '../../projections/operations/types.js';
 import type { AppModule } from '../app-module.js';
 import type { Connection } from '../connect.js';
@@ -21,9 +22,12 @@ interface Options {
   readonly json?: boolean;
 }
 
-const warning = ({ name, version, processes }: VersionReport): string =>
+const warning = ({ name, version, processes }: VersionReport, skipped: number): string =>
   `The rows of ${name} v${version} are thrown away and made again. Its view answers 503 projection_building until they are loaded` +
-  `${processes === 0 ? '' : ` (${count(processes, 'process has', 'processes have')} it now)`}; raising the version of ${name} in the code has no such gap.`;
+  `${processes === 0 ? '' : ` (${count(processes, 'process has', 'processes have')} it now)`}; raising the version of ${name} in the code has no such gap.` +
+  (skipped === 0
+    ? ''
+    : ` ${count(skipped, 'event that was skipped is', 'events that were skipped are')} folded again, and parked again where the fold still cannot take them.`);
 
 /** Runs `work` beside a projector in this process, which serves nothing and follows all projections of the application. */
 async function besideProjector<T>(
@@ -76,8 +80,10 @@ async function run(
   { yes = false, here = false, detach = false, json = false }: Options,
 ): Promise<void> {
   const { app } = module;
-  await confirm(warning(await reportInCode(db, app, name)), yes);
-  const done = async (): Promise<VersionReport> => followUntilReady(db, await rebuild(db, app, name));
+  const found = await reportInCode(db, app, name);
+  await confirm(warning(found, await countSkipped(db, found)), yes);
+  const done = async (): Promise<VersionReport> =>
+    followUntilReady(db, await rebuild(db, app, name, { here }));
   if (here) return tell(await besideProjector(module, connection, done), json);
   if (!detach) return tell(await done(), json);
   const begun = await rebuild(db, app, name);

@@ -3,8 +3,15 @@ import { idFault } from '../../domain/identifiers.js';
 import { TidemarkError } from '../../platform/errors.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { showProjection } from './list.js';
-import { selectOneParked, selectParked, selectQueue, selectSkipped } from './statements.js';
-import type { ParkedDetails, ParkedReport, QueuedEvent, SkippedEvent } from './types.js';
+import {
+  selectLastSkipped,
+  selectOneParked,
+  selectParked,
+  selectQueue,
+  selectSkipped,
+  selectSkippedCount,
+} from './statements.js';
+import type { ParkedDetails, ParkedReport, QueuedEvent, SkippedEvent, VersionName } from './types.js';
 
 type Columns = readonly [
   projection: string,
@@ -21,6 +28,8 @@ type Columns = readonly [
   parkedAt: string,
   queued: number,
 ];
+
+type EventPlace = readonly [source: string, shard: number, seq: number, streamId: string, type: string];
 
 type EventColumns = readonly [
   source: string,
@@ -69,13 +78,33 @@ export interface ParkedName {
   readonly part?: string | undefined;
 }
 
-const notParked = ({ projection, key, version, part = '' }: ParkedName): TidemarkError => {
+const notParked = ({ projection, key, version, part = '' }: ParkedName, more = ''): TidemarkError => {
   const shown = part === '' ? JSON.stringify(key) : `${part} ${JSON.stringify(key)}`;
   const where = version === undefined ? projection : `${projection} v${version}`;
-  return new TidemarkError('not_parked', `${shown} is not parked in ${where}`);
+  return new TidemarkError('not_parked', `${shown} is not parked in ${where}${more}`);
 };
 
-/** @throws TidemarkError `unknown_projection`, `not_parked` */
+/** Of a key that is not parked (any more): what an operator had left out of it, and why; empty where that is nothing. */
+async function lastSkipped(
+  db: Database,
+  { projection, key, version, part = '' }: ParkedName,
+): Promise<string> {
+  type Skipped = [version: number, at: string, why: string, ...event: EventPlace];
+  const place = [projection, part, key, version ?? null];
+  const [row] = await db.query<Skipped>(selectLastSkipped(db), place);
+  if (!row) return '';
+  const [of, at, why, source, shard, seq, streamId, type] = row;
+  const event = `${source}.${type} (stream ${JSON.stringify(streamId)}, shard ${shard} seq ${seq})`;
+  return `; v${of} is without ${event}, skipped at ${at}: ${why}`;
+}
+
+/** Events that a build of the version would fold, though an operator skipped them. */
+export async function countSkipped(db: Database, { name, version }: VersionName): Promise<number> {
+  const [row] = await db.query<[number]>(selectSkippedCount(db), [name, version]);
+  return row?.[0] ?? 0;
+}
+
+/** @throws TidemarkError `unknown_projection`, `not_parked`, which says what was skipped */
 export async function showParked(db: Database, name: ParkedName): Promise<ParkedDetails> {
   const { projection, key, version, part = '' } = name;
   await showProjection(db, projection);
@@ -87,7 +116,7 @@ export async function showParked(db: Database, name: ParkedName): Promise<Parked
     key,
     version ?? null,
   ]);
-  if (!row) throw notParked(name);
+  if (!row) throw notParked(name, await lastSkipped(db, name));
   const [group, ...columns] = row;
   const report = reportOf(columns);
   const place = [projection, report.version, part, key, FIRST_EVENTS];

@@ -73,3 +73,18 @@ export const selectQueue = (db: Tables): string =>
 /** The last events of a key that were skipped, the last first. Locks: none. Parameters as above. */
 export const selectSkipped = (db: Tables): string =>
   `SELECT q.skipped_at, q.skipped_why, ${QUEUED} ${ofKey(db)} AND q.skipped_at IS NOT NULL ORDER BY q.n DESC LIMIT $5::int`;
+
+/**
+ * The last event that was skipped of a key, whether it is parked or not, in the newest version that has one, or in one version.
+ * Locks: none. $1 projection, $2 part, $3 key, $4 version (NULL: any).
+ */
+export const selectLastSkipped = (db: Tables): string =>
+  `SELECT q.version, q.skipped_at, q.skipped_why, q.source, q.shard, q.seq, e.stream_id, e.type
+   FROM ${db.table('parked_events')} q
+   JOIN ${db.table('events')} e ON e.category = q.source AND e.shard = q.shard AND e.seq = q.seq
+   WHERE q.projection = $1 AND q.part = $2 AND q.key = $3 AND ($4::int IS NULL OR q.version = $4::int) AND q.skipped_at IS NOT NULL
+   ORDER BY q.version DESC, q.n DESC LIMIT 1`;
+
+/** How many events of a version are skipped. Locks: none. $1 projection, $2 version. */
+export const selectSkippedCount = (db: Tables): string =>
+  `SELECT count(*)::int FROM ${db.table('parked_events')} q WHERE q.projection = $1 AND q.version = $2::int AND q.skipped_at IS NOT NULL`;
