@@ -59,7 +59,9 @@ export function verificationText(found: Verification, width: number): string {
       ? wrapped(`compared without the events that were skipped: ${listOf(skipped)}`, width, '  ')
       : []),
     ...(trimmed > 0
-      ? [`  the change log has no more of ${count(trimmed, 'row')}: only their values were compared`]
+      ? [
+          `  the change log no longer has ${count(trimmed, 'row')} (trimmed, or built anew): only their values were compared`,
+        ]
       : []),
     ...(complete ? [] : ['  the time was over before all was compared']),
   ].join('\n');

@@ -35,7 +35,10 @@ function notesOf(report: VersionReport): string[] {
   const { state, reason, stops, progress, parkedKeys, ready, acceptParked, projectors, name } = report;
   const stands = stops.map(({ source, shard, kind, reason: why }) => `${source}/${shard} ${kind}: ${why}`);
   return [
-    ...(state === 'building' && progress ? [progressText(progress)] : []),
+    // How fast it was says nothing once nobody works at it.
+    ...(state === 'building' && progress
+      ? [progressText(projectors === 0 ? { ...progress, perSecond: 0 } : progress)]
+      : []),
     ...stands,
     // A state's reason is that of its first stop, where there is one.
     ...(reason !== null && !stops.some((stop) => stop.reason === reason) ? [reason] : []),

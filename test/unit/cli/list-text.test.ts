@@ -95,3 +95,16 @@ test('the longest name there can be still fits', () => {
 });
 
 test('nothing yet', () => expect(listText([], 100)).toBe('no projections yet'));
+
+test('a build that nobody works at has no speed and no time left', () => {
+  const progress = {
+    startedAt: '2026-01-01T00:00:00.000Z',
+    phase: 'loading' as const,
+    events: 10,
+    total: 100,
+    perSecond: 5,
+  };
+  expect(listText([report({ state: 'building', ready: false, projectors: 0, progress })], 100)).toMatch(
+    /\n {4}10%, 10 of 100 events\n {4}no process with the role projector runs it$/,
+  );
+});
