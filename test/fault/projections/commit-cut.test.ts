@@ -53,4 +53,4 @@ it('nothing is lost or counted twice, whatever became of the commit', async () =
   expect({ seed, caught, faults }).toEqual({ seed, caught, faults: [] });
   await worker.stop();
   expect({ seed, faults: await mendedFaults(one.db, one.store) }).toEqual({ seed, faults: [] });
-}, 60_000);
+}, 120_000);

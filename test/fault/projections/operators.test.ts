@@ -97,4 +97,4 @@ it('whatever operators do, every row is a fold of what is in, and comes back who
   const left = await db.query('SELECT FROM tidemark.parked');
   expect(left).toEqual([]);
   expect(least()).toBeGreaterThan(0);
-}, 60_000);
+}, 120_000);

@@ -50,7 +50,7 @@ it('what was in is in, and the rest comes in', async () => {
   expect({ seed, faults }).toEqual({ seed, faults: [] });
   for (const worker of workers) await worker.stop();
   expect({ seed, faults: await mendedFaults(one.db, one.store) }).toEqual({ seed, faults: [] });
-}, 90_000);
+}, 120_000);
 
 /** Whether Postgres answers again. @throws what is no outage */
 async function isServed(db: Database): Promise<boolean> {

@@ -68,7 +68,7 @@ it('errors of every kind, in the middle of a transaction and at its commit', asy
   const [hits] = await one.db.query<[number]>(`SELECT last_value FROM public.hits`);
   expect(hits?.[0]).toBeGreaterThan(STATES.length * 5);
   await expectWhole(worker);
-}, 60_000);
+}, 120_000);
 
 /** Resolves once a write of a projection waits for a lock. @returns its backend */
 async function waitingWrite(): Promise<number> {
@@ -125,7 +125,7 @@ it('locks that others hold: deadlocks, time that is over, statements that are ca
     await one.caughtUp();
   }
   await expectWhole(worker);
-}, 60_000);
+}, 120_000);
 
 it('a pool that others have used up', async () => {
   const worker = await work({ connectTimeoutMs: 200 });
@@ -140,4 +140,4 @@ it('a pool that others have used up', async () => {
     await one.caughtUp();
   }
   await expectWhole(worker);
-}, 60_000);
+}, 120_000);

@@ -48,4 +48,4 @@ it('twins count every event once, while they come and go', async () => {
   expect(conflicts.get('checkpoint')).toBeGreaterThan(10);
   expect(conflicts.get('row')).toBeGreaterThan(0);
   expect([...conflicts.keys()].filter((kind) => kind.startsWith('halted'))).toEqual([]);
-}, 60_000);
+}, 120_000);

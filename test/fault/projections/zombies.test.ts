@@ -44,7 +44,7 @@ it('a write that was folded before the standstill and is sent after it', async (
   }
   expect({ seed, faults: await tornFaults(one.db, one.store, torn) }).toEqual({ seed, faults: [] });
   expect(told).toHaveLength(3);
-}, 60_000);
+}, 120_000);
 
 it('standstills, kills and cut connections at random', async () => {
   const seed = Date.now() % 1_000_000;
@@ -69,7 +69,7 @@ it('standstills, kills and cut connections at random', async () => {
   expect({ seed, faults }).toEqual({ seed, faults: [] });
   await crew.stop();
   expect({ seed, faults: await mendedFaults(one.db, one.store) }).toEqual({ seed, faults: [] });
-}, 60_000);
+}, 120_000);
 
 /** Of projectors and of their leases, in the middle of whatever they do; not those of this process. */
 async function cutConnections({ db }: ProjectingProcess): Promise<void> {
