@@ -11,9 +11,16 @@ import { copyInTime, copyStreams, type ShardRange } from './copy-statements.js';
 
 export type { ShardRange } from './copy-statements.js';
 
+/** Parts of longer lines are made texts of their own: whoever keeps one would keep the whole line. */
+const LONG_LINE = 4_096;
+const own = (text: string, at: number): string => (at === DATA ? text : Buffer.from(text).toString());
+const DATA = 8;
+
 /** As the COPY statements of this room give their columns. */
 function eventFrom(line: string): StoredEvent {
-  const fields = line.includes('\\') ? line.split('\t').map(copyText) : line.split('\t');
+  let fields = line.split('\t');
+  if (line.includes('\\')) fields = fields.map(copyText);
+  if (line.length > LONG_LINE) fields = fields.map(own);
   const [category = '', shard, eventId = '', seq, streamId = '', version, type = '', schemaVersion] = fields;
   return {
     eventId,
@@ -24,7 +31,7 @@ function eventFrom(line: string): StoredEvent {
     version: Number(version),
     type,
     schemaVersion: Number(schemaVersion),
-    data: JSON.parse(fields[8] ?? ''),
+    data: JSON.parse(fields[DATA] ?? ''),
     tags: tagsFrom(fields[9] ?? ''),
     metadata: metadataFrom(fields[10] ?? ''),
     recordedAt: isoFromPostgres(fields[11] ?? ''),

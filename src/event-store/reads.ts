@@ -1,7 +1,7 @@
 /** Reading events: a stream forwards and backwards, a shard after a seq. Array rows; json stays text until its one parse. */
 import type { StoredEvent } from '../domain/events.js';
 import { TidemarkError } from '../platform/errors.js';
-import type { Database } from '../platform/postgres/database.js';
+import { isoFromPostgres, type Database } from '../platform/postgres/database.js';
 import type { EventStoreStatements } from './statements.js';
 import { metadataFrom, tagsFrom } from './stored-json.js';
 import type { LogPage, StreamReadOptions } from './types.js';
@@ -51,10 +51,38 @@ export async function readStream(
   return rows.map((row) => storedEvent(category, row));
 }
 
+const SEPARATOR = '\u001f';
+
+/** The columns of `readShardBounded`. Data stands apart, as it may be large: parts that somebody keeps keep their whole text. */
+type TextRow = readonly [streamId: string, data: string, rest: string];
+
+function eventFromText(category: string, shard: number, [streamId, data, rest]: TextRow): StoredEvent {
+  const [seq, eventId = '', version, type = '', schemaVersion, recordedAt = '', tags = '', metadata = ''] =
+    rest.split(SEPARATOR);
+  return {
+    eventId,
+    category,
+    shard,
+    seq: Number(seq),
+    streamId,
+    version: Number(version),
+    type,
+    schemaVersion: Number(schemaVersion),
+    data: JSON.parse(data),
+    tags: tagsFrom(tags),
+    metadata: metadataFrom(metadata),
+    recordedAt: isoFromPostgres(recordedAt),
+  };
+}
+
 /** Pages up to this long are read without a look at their size. */
 const SHORT_PAGE = 16;
 /** Data of a longer page at the most, in bytes. */
 const PAGE_BYTES = 4 * 1024 * 1024;
+
+/** NULLs beside the low-water mark where there is no event. */
+type Found<Columns extends readonly unknown[]> =
+  readonly [low: number, ...Columns] | readonly [low: number, ...null[]];
 
 /**
  * A page may be shorter than `limit` though there is more, when its events are large.
@@ -68,10 +96,21 @@ export async function readShard(
   after: number,
   limit: number,
 ): Promise<LogPage<StoredEvent>> {
-  const bounded = limit > SHORT_PAGE;
-  const { text } = bounded ? statements.readShardBounded : statements.readShard;
-  const values = [category, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
-  const rows = await db.query<[number, ...EventRow] | [number, ...null[]]>(text, values);
+  const place = { category, shard, after };
+  const values = [category, shard, after, limit];
+  if (limit <= SHORT_PAGE) {
+    const rows = await db.query<Found<EventRow>>(statements.readShard.text, values);
+    return pageOf<EventRow>(place, rows, (row) => storedEvent(category, row));
+  }
+  const rows = await db.query<Found<TextRow>>(statements.readShardBounded.text, [...values, PAGE_BYTES]);
+  return pageOf<TextRow>(place, rows, (row) => eventFromText(category, shard, row));
+}
+
+function pageOf<Columns extends readonly unknown[]>(
+  { category, shard, after }: { readonly category: string; readonly shard: number; readonly after: number },
+  rows: readonly Found<Columns>[],
+  eventOf: (row: Columns) => StoredEvent,
+): LogPage<StoredEvent> {
   const [first] = rows;
   if (first === undefined)
     throw new TidemarkError('internal_error', `log "${category}" has no shard ${shard}`);
@@ -79,8 +118,8 @@ export async function readShard(
   if (after < low) return { kind: 'trimmed', low };
   const entries: StoredEvent[] = [];
   for (const [, ...row] of rows) {
-    if (!hasEvent(row)) break;
-    const entry = storedEvent(category, row);
+    if (!hasEvent<Columns>(row)) break;
+    const entry = eventOf(row);
     const due = after + entries.length + 1;
     if (entry.seq !== due)
       throw new TidemarkError(
@@ -92,4 +131,5 @@ export async function readShard(
   return { kind: 'entries', entries };
 }
 
-const hasEvent = (row: EventRow | null[]): row is EventRow => row[0] !== null;
+const hasEvent = <Columns extends readonly unknown[]>(row: readonly unknown[]): row is Columns =>
+  row[0] !== null;

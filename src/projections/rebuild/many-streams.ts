@@ -183,7 +183,7 @@ class Stretch {
         const row = this.#cache.get(key);
         if (event === undefined) throw new Again(stored, 'it cannot be read');
         try {
-          this.#cache.set(row, foldRow(projection, source, key, row.row, event));
+          this.#cache.set(row, foldRow(projection, source, row.key, row.row, event));
         } catch (error) {
           throw new Again(stored, error);
         }

@@ -84,7 +84,9 @@ export class RowCache {
     }
   }
 
-  #put(key: string, row: RowValue | null): CachedRow {
+  /** @param given is kept as a text of its own, not as a part of its event's line */
+  #put(given: string, row: RowValue | null): CachedRow {
+    const key = Buffer.from(given).toString();
     const made: CachedRow = {
       key,
       row,
