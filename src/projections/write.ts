@@ -108,13 +108,13 @@ export function changesOf(
   return changes;
 }
 
-function channelsBefore(
-  projection: AnyProjection,
-  before: KnownRow,
-): Readonly<Record<string, ChannelValue>> | null {
+type ChannelsBefore = Readonly<Record<string, ChannelValue>> | null;
+
+/** @param names fields of all channels */
+function channelsBefore(names: ReadonlySet<string>, before: KnownRow): ChannelsBefore {
   if (before.row === null) return null;
   const values: Record<string, ChannelValue> = {};
-  for (const name of new Set(projection.channels.flat())) {
+  for (const name of names) {
     const value = before.row[name];
     values[name] =
       typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null;
@@ -124,6 +124,8 @@ function channelsBefore(
 
 interface Placed {
   readonly ordered: readonly Change[];
+  /** Of each change: the values of its channels before it. */
+  readonly channels: readonly ChannelsBefore[];
   /** Change shards, ascending. */
   readonly into: readonly number[];
   /** Of each change: its shard’s place in `into` (from 1), and its place among those of that shard (from 1). */
@@ -134,7 +136,7 @@ interface Placed {
 }
 
 /** The changes in lock order, and where in the change log each will stand. */
-function place(changes: readonly Change[], shards: number): Placed {
+function place({ channels }: AnyProjection, changes: readonly Change[], shards: number): Placed {
   const byKey = new Map(changes.map((change) => [change.key, change]));
   const ordered = sortByBytes([...byKey.keys()]).flatMap((key) => byKey.get(key) ?? []);
   const shard = ordered.map(({ key }) => shardOf(key, shards));
@@ -149,7 +151,15 @@ function place(changes: readonly Change[], shards: number): Placed {
     at.push(n + 1);
     off.push(counts[n] ?? 0);
   }
-  return { ordered, into, at, off, counts };
+  const names = new Set(channels.flat());
+  return {
+    ordered,
+    channels: ordered.map(({ before }) => channelsBefore(names, before)),
+    into,
+    at,
+    off,
+    counts,
+  };
 }
 
 export interface Written {
@@ -174,10 +184,9 @@ export interface ParkedWrite {
 
 /** The arguments of the function of apply.ts. */
 function argumentsOf(
-  projection: AnyProjection,
   fence: Fence,
   progress: readonly Progress[],
-  { ordered, into, at, off }: Placed,
+  { ordered, channels, into, at, off }: Placed,
   { parking, release, parts }: ParkedWrite,
 ): unknown[] {
   const gone = ordered.filter(({ after }) => after.json === null).map(({ key }) => key);
@@ -195,12 +204,7 @@ function argumentsOf(
     int8Array(ordered.map(({ before }) => before.rev)),
     int4Array(at),
     int4Array(off),
-    jsonArray(
-      ordered.map(({ before }) => {
-        const channels = channelsBefore(projection, before);
-        return channels === null ? undefined : JSON.stringify(channels);
-      }),
-    ),
+    jsonArray(channels.map((values) => (values === null ? undefined : JSON.stringify(values)))),
     jsonArray(ordered.map(({ after }) => after.json ?? undefined)),
     ordered.filter(({ before }) => before.rev > 0).length,
     textArray(gone),
@@ -225,13 +229,13 @@ export async function writeBatch(
   shards: number,
   beside: ParkedWrite = {},
 ): Promise<Written> {
-  const placed = place(changes, shards);
-  const values = argumentsOf(projection, fence, progress, placed, beside);
+  const placed = place(projection, changes, shards);
+  const values = argumentsOf(fence, progress, placed, beside);
   const { heads, recordedAt, waiting } = await call(db, projection, values);
-  const { ordered, into, at, off, counts } = placed;
+  const { ordered, channels, into, at, off, counts } = placed;
   const log = changeLogOf(projection);
   const seqAt = (n: number): number => (heads[(at[n] ?? 1) - 1] ?? 0) + (off[n] ?? 0);
-  const entries = ordered.map(({ key, before, after }, n): ChangeEntry => {
+  const entries = ordered.map(({ key, after }, n): ChangeEntry => {
     const shard = into[(at[n] ?? 1) - 1] ?? 0;
     return {
       log,
@@ -239,7 +243,7 @@ export async function writeBatch(
       epoch: fence.epoch,
       seq: seqAt(n),
       key,
-      before: channelsBefore(projection, before),
+      before: channels[n] ?? null,
       row: after.json,
       recordedAt,
     };
