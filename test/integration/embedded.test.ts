@@ -132,11 +132,15 @@ describe('after kill -9', () => {
     const busy = client
       .query('SELECT count(*) FROM generate_series(1, 1000000000)')
       .catch((error: Error) => error);
-    const { rows } = await ask<{ pid: number }>(
-      first.answer.url,
-      `SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT count%generate_series%' AND pid <> pg_backend_pid()`,
-    ).then((found) => ({ rows: found }));
-    const backend = rows[0]?.pid ?? 0;
+    // On another connection, so that it may be asked before the query has begun.
+    const backend = await vi.waitFor(async () => {
+      const [found] = await ask<{ pid: number }>(
+        first.answer.url,
+        `SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT count%generate_series%' AND state = 'active' AND pid <> pg_backend_pid()`,
+      );
+      if (!found) throw new Error('the query has not begun');
+      return found.pid;
+    }, 10_000);
     const server = await serverPid(first.answer.dataDir);
     await killed(first.child, true);
     process.kill(server, 'SIGKILL');
