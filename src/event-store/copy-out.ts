@@ -7,6 +7,7 @@ import { TidemarkError } from '../platform/errors.js';
 import { CopyLines, CopySession, copyText } from '../platform/postgres/copy.js';
 import { isoFromPostgres, type Database } from '../platform/postgres/database.js';
 import { metadataFrom, tagsFrom } from './stored-json.js';
+import { ShardSeqs } from './shard-seqs.js';
 import { copyInTime, copyStreams, type ShardRange } from './copy-statements.js';
 
 export type { ShardRange } from './copy-statements.js';
@@ -140,27 +141,26 @@ export async function* readInTime(
   windows: AsyncIterable<readonly ShardRange[]>,
   signal?: AbortSignal,
 ): AsyncGenerator<StoredEvent[]> {
-  const last = new Map<string, number>();
+  const last = new ShardSeqs();
   async function* sections(): AsyncGenerator<Section<readonly ShardRange[]>> {
     for await (const ranges of windows) yield { what: ranges, text: copyInTime(db, ranges) };
   }
   for await (const { what, events } of inTurn(db, sections(), signal)) {
-    for (const { category, shard, after } of what) last.set(`${category}/${shard}`, after);
+    for (const { category, shard, after } of what) last.set(category, shard, after);
     for await (const page of events) {
       for (const { category, shard, seq } of page) {
-        const id = `${category}/${shard}`;
-        const due = (last.get(id) ?? 0) + 1;
+        const due = last.get(category, shard) + 1;
         if (seq !== due)
           throw new TidemarkError(
             'internal_error',
             `log "${category}" shard ${shard}: read seq ${seq} where ${due} is due`,
           );
-        last.set(id, seq);
+        last.set(category, shard, seq);
       }
       yield page;
     }
     for (const { category, shard, upto } of what) {
-      if ((last.get(`${category}/${shard}`) ?? 0) < upto)
+      if (last.get(category, shard) < upto)
         throw new TidemarkError('internal_error', `log "${category}" shard ${shard} ends before seq ${upto}`);
     }
   }

@@ -3,16 +3,18 @@ import type { EventMetadata, Tags } from '../domain/events.js';
 
 const NO_TAGS: Tags = Object.freeze({});
 
-let last: { readonly text: string; readonly tags: Tags } = { text: '{}', tags: NO_TAGS };
+/** Parsed once it has come twice, as where it comes once that would be for nothing. */
+let last: { readonly text: string; tags?: Tags } = { text: '{}' };
 
 /** Events of one stream have the same tags for the most part, and come one after the other where many are read. */
 export function tagsFrom(text: string): Tags {
   if (text === '{}') return NO_TAGS;
+  if (text !== last.text) {
+    last = { text };
+    return JSON.parse(text);
+  }
   // A copy: what one event's reader writes into it is nobody else's.
-  if (text === last.text) return { ...last.tags };
-  const tags: Tags = JSON.parse(text);
-  last = { text, tags: { ...tags } };
-  return tags;
+  return { ...(last.tags ??= JSON.parse(text)) };
 }
 
 const CORRELATION = '{"correlationId":"';

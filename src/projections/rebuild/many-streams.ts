@@ -6,6 +6,7 @@
 import type { StoredEvent } from '../../domain/events.js';
 import { foldRow } from '../../domain/folding.js';
 import { readInTime } from '../../event-store/copy-out.js';
+import { ShardSeqs } from '../../event-store/shard-seqs.js';
 import { timeWindows } from '../../event-store/time-windows.js';
 import { CopySession } from '../../platform/postgres/copy.js';
 import { textArray } from '../../platform/postgres/arrays.js';
@@ -30,8 +31,6 @@ import type { BuildOptions, BuildShard, BuildStop } from './types.js';
 const SLICE = 1_000;
 /** Text that is handed to the connection at once, in characters. */
 const PIECE = 65_536;
-
-const idOf = (category: string, shard: number): string => `${category}/${shard}`;
 
 /** What was folded since the last flush is to be folded again, with care until this event is through. */
 class Again extends Error {
@@ -60,8 +59,9 @@ class Stretch {
   readonly #progress: ToldProgress;
   readonly #cache: RowCache;
   readonly #parked: ParkedKeys;
-  readonly #shards: Map<string, BuildShard>;
-  readonly #reached = new Map<string, number>();
+  /** As they are in Postgres. */
+  #shards: readonly BuildShard[];
+  readonly #reached = new ShardSeqs();
   #room: ParkingRoom;
   #parks: Park[] = [];
   #queued: Queued[] = [];
@@ -90,7 +90,7 @@ class Stretch {
     );
     this.#parked = parked;
     this.#room = room;
-    this.#shards = new Map(shards.map((shard) => [idOf(shard.source, shard.shard), shard]));
+    this.#shards = shards;
     this.#careful = careful;
   }
 
@@ -102,7 +102,7 @@ class Stretch {
   /** @returns why it ends before its end; what was before that event is flushed */
   async run(): Promise<BuildStop | undefined> {
     const { db, signal, turn } = this.#options;
-    const ranges = [...this.#shards.values()].map(({ source: category, shard, seq, upto }) => ({
+    const ranges = this.#shards.map(({ source: category, shard, seq, upto }) => ({
       category,
       shard,
       after: seq,
@@ -146,7 +146,7 @@ class Stretch {
               0,
               run.findIndex(({ seq, shard }) => seq === end && shard === stop?.event.shard),
             );
-      for (const { category, shard, seq } of through) this.#reached.set(idOf(category, shard), seq);
+      for (const { category, shard, seq } of through) this.#reached.set(category, shard, seq);
       this.#last = through.at(-1) ?? this.#last;
       this.#events += through.length;
       this.#progress.add(through.length);
@@ -161,7 +161,7 @@ class Stretch {
   }
 
   #isPast(event: StoredEvent | undefined): boolean {
-    return event !== undefined && (this.#reached.get(idOf(event.category, event.shard)) ?? 0) >= event.seq;
+    return event !== undefined && this.#reached.get(event.category, event.shard) >= event.seq;
   }
 
   *#keysOf({ events }: Decoded): Generator<string> {
@@ -264,15 +264,17 @@ class Stretch {
   }
 
   #steps(): { from: BuildShard; til: number }[] {
-    return [...this.#reached].flatMap(([id, til]) => {
-      const from = this.#shards.get(id);
-      return from && from.seq < til ? [{ from, til }] : [];
+    return this.#shards.flatMap((from) => {
+      const til = this.#reached.get(from.source, from.shard);
+      return from.seq < til ? [{ from, til }] : [];
     });
   }
 
   async #flushed(): Promise<void> {
-    for (const { from, til } of this.#steps())
-      this.#shards.set(idOf(from.source, from.shard), { ...from, seq: til });
+    this.#shards = this.#shards.map((shard) => ({
+      ...shard,
+      seq: Math.max(shard.seq, this.#reached.get(shard.source, shard.shard)),
+    }));
     this.#cache.flushed();
     tellParks(this.#options.logger, this.#parks);
     this.#parked.add(this.#parks, this.#queued);
