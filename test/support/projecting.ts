@@ -39,6 +39,8 @@ export interface ProjectingOptions {
   readonly tuning?: ProjectionsOptions['tuning'];
   /** Milliseconds between beats of leases and looks at heads. */
   readonly beatMs?: number;
+  /** For how long a shard that it cannot work on is left to others; `beatMs` unless told otherwise. */
+  readonly notNowMs?: number;
   /** After how many milliseconds a process that stands still has lost its leases. */
   readonly ttlMs?: number;
   readonly observer?: ProjectionsOptions['observer'];
@@ -54,6 +56,7 @@ export async function startProjecting(
   options: ProjectingOptions = {},
 ): Promise<ProjectingProcess> {
   const { logger = silentLogger, beatMs = 100, ttlMs = 2_000, tuning, observer } = options;
+  const { notNowMs = beatMs } = options;
   const open = (role: string, max: number): Database =>
     new Database({ connectionString: url, schema: 'tidemark', role, logger, max, ...options.database });
   const db = open('projector', 6);
@@ -83,7 +86,7 @@ export async function startProjecting(
   const tracker = new ProgressTracker({ projections: definitions, looks: registry });
   const follower = new StateFollower({ db, projections: definitions, registry, tracker, logger });
   const read = store.readShard.bind(store);
-  const feed = new PostgresFeed<StoredEvent>({ read, wakeups, leases, logger, notNowMs: beatMs });
+  const feed = new PostgresFeed<StoredEvent>({ read, wakeups, leases, logger, notNowMs });
   const projections = new Projections({
     app,
     db,

@@ -15,6 +15,16 @@ const MOMENT_MS = 3_000;
 /** `<source>/<shard>` → seq. */
 type Positions = ReadonlyMap<string, number>;
 
+/** What was to be reached since a change log began to be looked at. */
+interface Looked {
+  readonly epoch: string;
+  /** When it was first looked at. */
+  readonly since: number;
+  readonly targets: { readonly at: number; readonly target: Positions }[];
+}
+
+const nothing: Looked = { epoch: '', since: 0, targets: [] };
+
 const idOf = (source: string, shard: number): string => `${source}/${shard}`;
 const grouped = (n: number): string => n.toLocaleString('en-US');
 
@@ -24,7 +34,8 @@ export class Readiness {
   #epoch: string | undefined;
   #why: string | undefined = 'it was not looked at yet';
   #wasServable = false;
-  #looked: { epoch: string; targets: { at: number; target: Positions }[] } = { epoch: '', targets: [] };
+  #looked: Looked = nothing;
+  #wantsHeads = false;
 
   constructor({ name, version }: Pick<AnyReadModel, 'name' | 'version'>) {
     this.#title = `${name} v${version}`;
@@ -45,22 +56,35 @@ export class Readiness {
     return this.#wasServable;
   }
 
+  /** It could not be judged, as the heads were older than what is to be judged. */
+  get wantsHeads(): boolean {
+    return this.#wantsHeads;
+  }
+
   /**
    * @param sight undefined: there is no such version
    * @param heads of the event logs, from before the look
    * @param at of a clock that never runs backwards, in ms
+   * @param askedAt when the heads were asked for: where they count, they must be younger than the rows, or a version that
+   *   was emptied a moment ago would be held against what there was before the events that it showed
    */
-  judge(sight: Sight | undefined, heads: Positions, at: number): void {
+  judge(sight: Sight | undefined, heads: Positions, at: number, askedAt = at): void {
+    this.#wantsHeads = false;
     const closed = sight ? this.#closed(sight) : `the tables of ${this.#title} are not there yet`;
     if (closed !== undefined || !sight) {
       this.#close(closed);
-      this.#looked = { epoch: '', targets: [] };
+      this.#looked = nothing;
       return;
     }
     if (this.#epoch === sight.epoch) return;
-    if (this.#looked.epoch !== sight.epoch) this.#looked = { epoch: sight.epoch, targets: [] };
-    const { targets } = this.#looked;
-    const target = targetOf(sight, heads);
+    if (this.#looked.epoch !== sight.epoch) this.#looked = { epoch: sight.epoch, since: at, targets: [] };
+    const { targets, since } = this.#looked;
+    const { target, byHeads } = targetOf(sight, heads);
+    if (byHeads && askedAt < since) {
+      this.#wantsHeads = true;
+      this.#close(this.#behind(sight, positions(sight.points), target));
+      return;
+    }
     // The one before always counts: looks may take long.
     while (targets.length > 1 && (targets[0]?.at ?? at) < at - MOMENT_MS) targets.shift();
     targets.push({ at, target });
@@ -69,7 +93,7 @@ export class Readiness {
       this.#epoch = sight.epoch;
       this.#why = undefined;
       this.#wasServable = true;
-      this.#looked = { epoch: '', targets: [] };
+      this.#looked = nothing;
     } else this.#close(this.#behind(sight, own, target));
   }
 
@@ -125,8 +149,12 @@ const positions = (points: readonly Point[]): Map<string, number> =>
  * those that were follows the shard's log, they say nothing, and the events themselves count. A version that was served already
  * is not held up by shards that stand still: that is told, and takes nobody down.
  */
-function targetOf({ facts, points, others }: Sight, heads: Positions): Positions {
+function targetOf(
+  { facts, points, others }: Sight,
+  heads: Positions,
+): { readonly target: Positions; readonly byHeads: boolean } {
   const target = new Map<string, number>();
+  let byHeads = false;
   const known = others.map((other) => ({ ready: other.ready, seqs: positions(other.points) }));
   const stopped = new Set(facts.ready ? facts.stops.map(({ source, shard }) => idOf(source, shard)) : []);
   for (const [source, shard] of points) {
@@ -135,8 +163,9 @@ function targetOf({ facts, points, others }: Sight, heads: Positions): Positions
     const served = facts.ready || known.some(({ ready, seqs }) => ready && seqs.has(id));
     const furthest = Math.max(0, ...known.map(({ seqs }) => seqs.get(id) ?? 0));
     target.set(id, served ? furthest : Math.max(furthest, heads.get(id) ?? 0));
+    byHeads ||= !served;
   }
-  return target;
+  return { target, byHeads };
 }
 
 function missing(own: Positions, target: Positions): { readonly events: number; readonly shards: number } {

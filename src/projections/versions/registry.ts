@@ -60,8 +60,10 @@ export class ProjectionRegistry implements Directives, ServingGate, Service {
           void this.look().catch(() => undefined);
         });
         // Whoever comes after finds the first answers.
-        await options.probe.probe();
-        await (this.#next ?? this.#asking);
+        for (let look = 0; look === 0 || (look === 1 && this.#wantsHeads); look++) {
+          await options.probe.probe();
+          await (this.#next ?? this.#asking);
+        }
       },
       stop: async () => {
         this.#end?.();
@@ -152,11 +154,16 @@ export class ProjectionRegistry implements Directives, ServingGate, Service {
     for (const projection of this.#options.projections) {
       const readiness = this.#readiness.get(projection.name);
       const sight = look.sights.get(projection.name);
-      readiness?.judge(sight, look.heads, performance.now());
+      readiness?.judge(sight, look.heads, performance.now(), look.at);
       if (sight && readiness?.epoch !== undefined && !sight.facts.ready) this.#keepReady(projection, sight);
     }
+    if (this.#wantsHeads) void this.#options.probe.probe().catch(() => undefined);
     for (const listener of this.#onLook) listener(look);
     if (this.#essence() !== before) for (const listener of this.#onChange) listener();
+  }
+
+  get #wantsHeads(): boolean {
+    return [...this.#readiness.values()].some(({ wantsHeads }) => wantsHeads);
   }
 
   /** What matters to others when it changes: not how far a build is, which changes at each look. */

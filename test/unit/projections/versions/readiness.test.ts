@@ -53,6 +53,19 @@ function readiness(): {
 }
 
 describe('a version that was never served', () => {
+  it('is not held against heads that are older than its rows: it may have been emptied since', () => {
+    const { one } = readiness();
+    one.judge(sight(points(160, 0)), heads(0, 0), 5_000, 4_200);
+    expect(one.epoch).toBeUndefined();
+    expect(one.why).toBeDefined();
+    expect(one.wantsHeads).toBe(true);
+    one.judge(sight(points(160, 0)), heads(301, 0), 5_010, 5_005);
+    expect(one.wantsHeads).toBe(false);
+    expect(one.why).toContain('behind its events by 141 events');
+    one.judge(sight(points(301, 0)), heads(301, 0), 5_020, 5_015);
+    expect([one.epoch, one.why]).toEqual(['e1', undefined]);
+  });
+
   it('is ready at once where there are no events', () => {
     const { one, look } = readiness();
     expect(look(sight(points(0, 0)), 0, heads(0, 0))).toBeUndefined();
