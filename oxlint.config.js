@@ -16,7 +16,12 @@ export const HOUSE = {
     packages: ['lru-cache', 'uuid', 'zod'],
   },
   outbox: { rooms: ['broker', 'domain', 'event-store', 'platform', 'protocol'], packages: ['pg', 'zod'] },
-  broker: { rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'], packages: ['zod'] },
+  broker: {
+    rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'],
+    packages: ['kafkajs', 'zod'],
+  },
+  // Records of other systems become commands.
+  inbound: { rooms: ['broker', 'domain', 'platform', 'protocol'], packages: ['zod'] },
   projections: {
     rooms: ['broker', 'domain', 'event-store', 'platform', 'protocol'],
     packages: ['kysely', 'pg', 'lru-cache', 'zod'],
@@ -36,6 +41,7 @@ export const HOUSE = {
       'commands',
       'domain',
       'event-store',
+      'inbound',
       'outbox',
       'platform',
       'projections',
@@ -52,6 +58,7 @@ export const HOUSE = {
       'commands',
       'domain',
       'event-store',
+      'inbound',
       'outbox',
       'platform',
       'projections',

@@ -1,21 +1,39 @@
-/** Starts the one Postgres server of a test run and hands its URL to the workers; nothing is left behind. */
+/** Starts the one Postgres server and the one Kafka broker of a test run and tells the workers where they are; nothing is left behind. */
 import type { TestProject } from 'vitest/node';
 import { startTemporaryPostgres } from '../../src/app/embedded/temporary.js';
+import { sharedKafka } from './kafka/shared.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** Of a role that may create databases. */
     postgresUrl: string;
+    /** `host:port`; none where there is no Kafka. */
+    kafkaBrokers: readonly string[];
   }
 }
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+type Stop = () => Promise<void>;
+
+async function postgres(project: TestProject): Promise<Stop> {
   const given = process.env['TIDEMARK_TEST_DATABASE_URL'];
-  if (given) {
-    project.provide('postgresUrl', given);
-    return async () => undefined;
-  }
-  const server = await startTemporaryPostgres();
+  const server = given ? { url: given, stop: async () => undefined } : await startTemporaryPostgres();
   project.provide('postgresUrl', server.url);
   return () => server.stop();
+}
+
+async function kafka(project: TestProject): Promise<Stop> {
+  const server = await sharedKafka();
+  project.provide('kafkaBrokers', server.brokers);
+  return () => server.stop();
+}
+
+export default async function setup(project: TestProject): Promise<Stop> {
+  const started = await Promise.allSettled([postgres(project), kafka(project)]);
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((one) => (one.status === 'fulfilled' ? one.value() : undefined)));
+  };
+  const failed = started.find((one) => one.status === 'rejected');
+  if (!failed) return stop;
+  await stop();
+  throw failed.reason;
 }

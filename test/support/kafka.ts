@@ -1,0 +1,12 @@
+/** What tests take of the run's Kafka: its brokers, names of their own, and suites that are skipped where there is none. */
+import { randomBytes } from 'node:crypto';
+import { describe, inject } from 'vitest';
+
+/** `host:port` of the run's brokers; none where there is no Kafka. */
+export const kafkaBrokers: readonly string[] = inject('kafkaBrokers');
+
+/** A suite that needs a Kafka. */
+export const describeKafka = describe.skipIf(kafkaBrokers.length === 0);
+
+/** A name for an application, so that its topics and groups are this test's alone. */
+export const uniqueName = (prefix = 'app'): string => `${prefix}_${randomBytes(6).toString('hex')}`;

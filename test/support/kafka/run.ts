@@ -1,0 +1,39 @@
+/** What `npm run kafka` does: starts the brokers, says how to use them, and stops them on a signal. */
+import { parseArgs } from 'node:util';
+import { startKafka } from './cluster.js';
+import { NoKafka } from './jars.js';
+
+class Usage extends Error {}
+
+function wrong(expected: string): never {
+  throw new Usage(`expected ${expected}`);
+}
+
+function options(): { brokers: number; port: number } {
+  try {
+    const { values } = parseArgs({
+      options: { brokers: { type: 'string', default: '1' }, port: { type: 'string', default: '9092' } },
+    });
+    const [brokers, port] = [Number(values.brokers), Number(values.port)];
+    if (brokers !== 1 && brokers !== 3) return wrong('--brokers 1 or --brokers 3');
+    if (!Number.isInteger(port) || port < 1 || port > 65_533) return wrong('--port from 1 to 65533');
+    return { brokers, port };
+  } catch (error) {
+    if (error instanceof Usage) throw error;
+    return wrong(`--brokers and --port (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+try {
+  const cluster = await startKafka(options());
+  console.log(
+    `Kafka is up. In another terminal:\n\n  export KAFKA_BROKERS=${cluster.brokers.join(',')}\n\nCtrl-C stops it; its data goes with it.`,
+  );
+  // Its processes are what keeps this one alive.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => void cluster.stop());
+} catch (error) {
+  const known = error instanceof NoKafka || error instanceof Usage;
+  console.error(known ? `npm run kafka: ${error.message}` : error);
+  process.exitCode = error instanceof Usage ? 2 : 1;
+}
