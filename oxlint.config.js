@@ -18,7 +18,7 @@ export const HOUSE = {
   outbox: { rooms: ['broker', 'domain', 'event-store', 'platform', 'protocol'], packages: ['pg', 'zod'] },
   broker: {
     rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'],
-    packages: ['kafkajs', 'zod'],
+    packages: ['zod'],
   },
   // Records of other systems become commands.
   inbound: { rooms: ['broker', 'domain', 'platform', 'protocol'], packages: ['zod'] },
