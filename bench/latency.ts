@@ -1,8 +1,9 @@
 /**
- * `npm run bench -- latency [--json] [--quick]`: the orders example in a process of its own, as `npm start` runs it; 100
+ * `npm run bench -- latency [--kafka] [--json] [--quick]`: the orders example in a process of its own, as `npm start` runs it; 100
  * commands a second, and for each the time until its change is at a WebSocket subscriber, from when it was sent and from
  * when it was accepted. The peer is the machine’s own floor for that way in the same turns: one HTTP request that
- * does nothing, then a ping over the same socket.
+ * does nothing, then a ping over the same socket; through Kafka (events and changes each go over it), two records of a
+ * bare kafkajs producer, one after the other, each until a bare consumer has it, besides.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,11 +16,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
 import type { ServerFrame } from '../src/protocol/frames.js';
+import { sharedKafka, type SharedKafka } from '../test/support/kafka/shared.js';
+import { bareHop } from './support/bare-kafka.js';
 import { cpuMsOf, postgresCpuMs } from './support/cpu.js';
 import { median, quantile, report, type Sample } from './support/report.js';
 
 const { values: flags } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    kafka: { type: 'boolean', default: false },
+  },
 });
 const PER_SECOND = 100;
 const WARM_UP = flags.quick ? 100 : 500;
@@ -153,6 +160,7 @@ async function turn(
   pids: Pids,
   socket: Socket,
   count: number,
+  hop: (() => Promise<void>) | undefined,
 ): Promise<Turn> {
   const fromSent: number[] = [];
   const fromAccepted: number[] = [];
@@ -179,6 +187,7 @@ async function turn(
     const at = performance.now();
     await call(ports.http, 'GET', '/livez');
     await socket.ping();
+    for (let hops = 0; hop && hops < 2; hops++) await hop();
     floor.push(performance.now() - at);
     await new Promise((resolve) => setTimeout(resolve, 1000 / PER_SECOND));
   }
@@ -190,7 +199,11 @@ async function turn(
   };
 }
 
-async function startApp(dir: string, ports: { http: number; realtime: number }): Promise<ChildProcess> {
+async function startApp(
+  dir: string,
+  ports: { http: number; realtime: number },
+  kafka: SharedKafka | undefined,
+): Promise<ChildProcess> {
   const child = spawn(process.execPath, [fileURLToPath(new URL('../scripts/start.js', import.meta.url))], {
     env: {
       ...process.env,
@@ -198,6 +211,7 @@ async function startApp(dir: string, ports: { http: number; realtime: number }):
       REALTIME_PORT: String(ports.realtime),
       TIDEMARK_DATA_DIR: dir,
       LOG_LEVEL: 'error',
+      KAFKA_BROKERS: kafka?.brokers.join(','),
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
@@ -217,15 +231,19 @@ const dir = await mkdtemp(join(tmpdir(), 'tidemark-latency-'));
 // The account that Postgres runs as must be able to reach its data.
 await chmod(dir, 0o755);
 const ports = { http: await freePort(), realtime: await freePort() };
-const child = await startApp(dir, ports);
+const kafka = flags.kafka ? await sharedKafka() : undefined;
+if (kafka?.brokers.length === 0) throw new Error('there is no Kafka to measure with');
+const child = await startApp(dir, ports, kafka);
+const bare = kafka && (await bareHop(kafka.brokers));
 try {
   const socket = await Socket.open(ports.realtime);
   const pidFile = await readFile(join(dir, 'postgres/postmaster.pid'), 'utf8');
   const pids = { app: child.pid ?? 0, postmaster: Number.parseInt(pidFile, 10) };
-  await turn(ports, pids, socket, WARM_UP);
+  await turn(ports, pids, socket, WARM_UP, bare?.hop);
   const turns: Turn[] = [];
-  for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pids, socket, MEASURE));
-  const params = { commandsPerSecond: PER_SECOND };
+  for (let repeat = 0; repeat < REPEATS; repeat++)
+    turns.push(await turn(ports, pids, socket, MEASURE, bare?.hop));
+  const params = { commandsPerSecond: PER_SECOND, through: kafka ? 'kafka' : 'postgres' };
   const ratio = (of: (one: Turn) => Sample, at: 'p50Ms' | 'p99Ms'): number =>
     median(turns.map((one) => (of(one)[at] ?? Number.NaN) / (one.floor[at] ?? Number.NaN)));
   report({
@@ -240,7 +258,7 @@ try {
       },
       {
         subject: 'floor',
-        params: { way: 'GET /livez + socket ping' },
+        params: { way: `GET /livez + socket ping${kafka ? ' + two bare kafkajs hops' : ''}` },
         samples: turns.map(({ floor }) => floor),
       },
     ],
@@ -255,6 +273,8 @@ try {
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
   await ended;
+  await bare?.close();
+  await kafka?.stop();
   agent.destroy();
   await rm(dir, { recursive: true, force: true });
 }
