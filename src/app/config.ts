@@ -5,6 +5,14 @@
 import { z } from 'zod';
 import { TidemarkError, type Fault } from '../platform/errors.js';
 import { canonicalOrigin, LOOPBACK_ORIGINS } from '../platform/origins.js';
+import {
+  KAFKA_SHOWN,
+  kafkaConfig,
+  kafkaFaults,
+  kafkaVariables,
+  type KafkaConfig,
+} from './kafka-variables.js';
+import { integer, list, oneOf, variable } from './variables.js';
 
 export const ROLES = ['api', 'relay', 'projector', 'gateway'] as const;
 export type Role = (typeof ROLES)[number];
@@ -12,47 +20,6 @@ export type Role = (typeof ROLES)[number];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const SOCKET_ENGINES = ['auto', 'uws', 'ws'] as const;
-
-/**
- * A variable is text; `read` makes its value, or undefined where the text is wrong.
- * @param hint what is most likely wrong with such a text, if that can be told
- */
-function variable<T>(
-  expected: string,
-  description: string,
-  read: (text: string) => T | undefined,
-  hint: (text: string) => string | undefined = () => undefined,
-) {
-  return z
-    .string()
-    .transform((text, context): T => {
-      const value = read(text.trim());
-      if (value !== undefined) return value;
-      const why = hint(text.trim());
-      context.addIssue({
-        code: 'custom',
-        message: `expected ${expected}${why === undefined ? '' : `; ${why}`}`,
-      });
-      return z.NEVER;
-    })
-    .meta({ description, expected });
-}
-
-const integer = (expected: string, description: string, min: number, max: number) =>
-  variable(expected, description, (text) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    return value >= min && value <= max ? value : undefined;
-  });
-
-/** A comma-separated list without repeats, each item made by `item`. */
-const list = <T>(expected: string, description: string, item: (text: string) => T | undefined) =>
-  variable(expected, description, (text): readonly T[] | undefined => {
-    const items = text.split(',').map((part) => item(part.trim()));
-    return items.every((one) => one !== undefined) ? Object.freeze([...new Set(items)]) : undefined;
-  });
-
-const oneOf = <T extends string>(options: readonly T[], text: string): T | undefined =>
-  options.find((option) => option === text);
 
 /**
  * Whether user or password stand there raw: a `/`, `?` or `#` in them ends what a URL takes for the host, and the `@` that
@@ -95,11 +62,7 @@ const Environment = z.object({
     postgresUrl,
     rawPasswordHint,
   ).optional(),
-  KAFKA_BROKERS: variable(
-    'no value, as this version of Tidemark does not speak to Kafka yet; leave it out',
-    'Kafka brokers. Not supported yet.',
-    () => undefined as string | undefined,
-  ).optional(),
+  ...kafkaVariables,
   HOST: variable(
     'a host name or an address to bind to',
     'Address that the servers listen on. Bound to loopback, only loopback names are answered to (see TIDEMARK_HOSTS).',
@@ -181,6 +144,8 @@ export interface Config {
   /** Undefined: an embedded Postgres. */
   readonly databaseUrl: string | undefined;
   readonly schema: string;
+  /** Undefined: no Kafka. */
+  readonly kafka: KafkaConfig | undefined;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -202,19 +167,10 @@ export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
-/** Brokers without what may stand around them: nothing up to the last `@` shows, nor does any port, path or query. */
-const brokerHosts = (text: string): string =>
-  text
-    .slice(text.lastIndexOf('@') + 1)
-    .split(',')
-    .map((broker) => /^(?:[a-z_]+:\/\/)?(\[[0-9a-f:.]*\]|[a-z0-9._-]*)/i.exec(broker.trim())?.[1] ?? '')
-    .filter((host) => host !== '')
-    .join(',');
-
 /** What a refusal repeats of a value that may hold secrets; everything of the others. */
 const SHOWN: Readonly<Record<string, (value: string) => string>> = {
   DATABASE_URL: () => '',
-  KAFKA_BROKERS: brokerHosts,
+  ...KAFKA_SHOWN,
 };
 
 function describe(name: string, value: string | undefined, message: string): string {
@@ -249,6 +205,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   ) {
     faults.push({ path: 'REALTIME_PORT', message: 'expected another port than PORT' });
   }
+  faults.push(...(values ? kafkaFaults(given) : []));
   if (!values || faults.length > 0) {
     const lines = faults.map(({ path, message }) => describe(path, given[path], message));
     throw new TidemarkError('invalid_config', lines.join('\n'), { faults });
@@ -256,6 +213,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return Object.freeze({
     databaseUrl: values.DATABASE_URL,
     schema: values.TIDEMARK_SCHEMA,
+    kafka: kafkaConfig(values),
     host: values.HOST,
     port: values.PORT,
     realtimePort: values.REALTIME_PORT,

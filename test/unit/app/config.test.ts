@@ -1,4 +1,7 @@
 /** The environment: defaults, what is refused and how it is said. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeEnvironment, loadConfig, unknownVariables } from '../../../src/app/config.js';
 import { isTidemarkError } from '../../../src/platform/errors.js';
@@ -67,7 +70,16 @@ describe('loadConfig', () => {
     ['LOG_LEVEL', 'loud', /^LOG_LEVEL="loud": expected one of trace/],
     ['HOST', 'no host', /^HOST="no host": expected a host name/],
     ['DATABASE_URL', 'mysql://root@db/x', /^DATABASE_URL: expected a URL of the form postgres:/],
-    ['KAFKA_BROKERS', 'a:9092', /does not speak to Kafka yet/],
+    [
+      'KAFKA_BROKERS',
+      'a',
+      /^KAFKA_BROKERS="a": expected host:port of .*; broker 1 \(a\) needs a port from 1/,
+    ],
+    ['KAFKA_BROKERS', 'a:9092,b:70000', /broker 2 \(b\) needs a port from 1 to 65535$/],
+    ['KAFKA_BROKERS', 'a:9092,', /broker 2 is empty$/],
+    ['KAFKA_BROKERS', 'a:9092,:9092', /broker 2 has no host name$/],
+    ['KAFKA_BROKERS', 'SSL://a:9092', /broker 1: leave out the protocol/],
+    ['KAFKA_BROKERS', '[::1]:9092', /broker 1 is an IPv6 address/],
     ['TIDEMARK_ORIGINS', 'shop.example', /^TIDEMARK_ORIGINS="shop.example": expected origins/],
     ['TIDEMARK_ORIGINS', 'https://shop.example/path', /expected origins/],
     ['TIDEMARK_HOSTS', 'a:80', /expected host names without ports/],
@@ -106,7 +118,7 @@ describe('loadConfig', () => {
   ])('takes %s', (url) => expect(loadConfig({ DATABASE_URL: url }).databaseUrl).toBe(url));
 
   it.each([
-    ['b1.example:9092,b2:9092', '"b1.example,b2"'],
+    ['b1.example:9092,b2', '"b1.example,b2"'],
     ['SASL_SSL://user:hunter2@b1:9092/x?password=hunter2', '"b1"'],
     ['user:hun,hunter2,ter@b1:9092,[::1]:9092', '"b1,[::1]"'],
   ])('shows of the brokers %s no more than their names', (brokers, shown) => {
@@ -119,6 +131,85 @@ describe('loadConfig', () => {
     expect(refusal({ PORT: '4000', REALTIME_PORT: '4000' })).toMatch(/REALTIME_PORT.*expected another port/);
     expect(loadConfig({ PORT: '0', REALTIME_PORT: '0' }).port).toBe(0);
     expect(loadConfig({ PORT: '4000', REALTIME_PORT: '4000', TIDEMARK_ROLES: 'api' }).port).toBe(4000);
+  });
+});
+
+describe('Kafka', () => {
+  const KAFKA_BROKERS = 'Kafka-1.example:9092, 127.0.0.1:9093,kafka-1.example:9092';
+  const SASL = {
+    KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
+    KAFKA_SASL_USERNAME: 'shop',
+    KAFKA_SASL_PASSWORD: ' hun,ter2@ ',
+  };
+
+  it('is none unless brokers are named', () => expect(loadConfig({}).kafka).toBeUndefined());
+
+  it('is read with what stands for what is left out', () => {
+    expect(loadConfig({ KAFKA_BROKERS }).kafka).toEqual({
+      brokers: ['kafka-1.example:9092', '127.0.0.1:9093'],
+      tls: false,
+      sasl: undefined,
+      replication: undefined,
+    });
+  });
+
+  it('is read with TLS, log-in and replication; spaces belong to a password, a line end does not', () => {
+    const env = { KAFKA_BROKERS, KAFKA_TLS: 'true', KAFKA_REPLICATION: '3', ...SASL };
+    const { kafka } = loadConfig({ ...env, KAFKA_SASL_PASSWORD: `${SASL.KAFKA_SASL_PASSWORD}\n` });
+    expect(kafka).toMatchObject({ tls: true, replication: 3 });
+    expect(kafka?.sasl).toEqual({
+      mechanism: 'scram-sha-512',
+      username: 'shop',
+      password: ' hun,ter2@ ',
+    });
+    expect(Object.isFrozen(kafka) && Object.isFrozen(kafka?.sasl)).toBe(true);
+  });
+
+  it('takes authorities from a file, which must be there and hold some', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidemark-ca-'));
+    try {
+      const ca = join(folder, 'ca.pem');
+      const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+      await writeFile(ca, pem);
+      expect(loadConfig({ KAFKA_BROKERS, KAFKA_TLS: ca }).kafka?.tls).toEqual({ ca: pem });
+      await writeFile(ca, 'hunter2');
+      expect(refusal({ KAFKA_BROKERS, KAFKA_TLS: ca })).toMatch(/^KAFKA_TLS=.*it holds no PEM certificate$/);
+      expect(refusal({ KAFKA_BROKERS, KAFKA_TLS: ca })).not.toContain('hunter2');
+      expect(refusal({ KAFKA_BROKERS, KAFKA_TLS: join(folder, 'none') })).toMatch(/ENOENT/);
+      expect(refusal({ KAFKA_BROKERS, KAFKA_TLS: `-----BEGIN PRIVATE KEY-----hunter2` })).toMatch(
+        /^KAFKA_TLS: expected true, .*; name the file that holds it$/,
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it.each([
+    [{ KAFKA_TLS: 'true' }, /^KAFKA_BROKERS: expected host:port .*, as KAFKA_TLS is set$/],
+    [SASL, /^KAFKA_BROKERS: expected host:port .*, as KAFKA_SASL_MECHANISM is set$/],
+    [{ KAFKA_BROKERS, KAFKA_REPLICATION: '0' }, /^KAFKA_REPLICATION="0": expected a whole number from 1/],
+    [{ KAFKA_BROKERS, KAFKA_TLS: 'yes' }, /^KAFKA_TLS="yes": expected true, false, or the path/],
+    [
+      { KAFKA_BROKERS, KAFKA_SASL_MECHANISM: 'gssapi' },
+      /^KAFKA_SASL_MECHANISM="gssapi": expected one of plain/,
+    ],
+    [
+      { KAFKA_BROKERS, KAFKA_SASL_MECHANISM: 'plain' },
+      /^KAFKA_SASL_USERNAME: expected a user name, as KAFKA_SASL_MECHANISM is set\nKAFKA_SASL_PASSWORD: expected a password/,
+    ],
+    [
+      { KAFKA_BROKERS, KAFKA_SASL_PASSWORD: 'hunter2', KAFKA_SASL_USERNAME: 'shop' },
+      /^KAFKA_SASL_MECHANISM: expected one of plain, .*, as KAFKA_SASL_USERNAME is set$/,
+    ],
+  ])('refuses %j and says what belongs together', (env, said) => {
+    expect(refusal(env)).toMatch(said);
+    expect(refusal(env)).not.toContain('hunter2');
+  });
+
+  it('never shows a password, whatever else is wrong', () => {
+    const said = refusal({ ...SASL, KAFKA_BROKERS: 'x', KAFKA_SASL_PASSWORD: 'hunter\u00002', PORT: 'x' });
+    expect(said).toContain('KAFKA_SASL_PASSWORD: expected a password');
+    expect(said).not.toContain('hunter');
   });
 });
 
