@@ -130,7 +130,15 @@ export function assemble(options: AssemblyOptions): Assembly {
   const statuses = () => projectionStatuses(app, { tracker, directives: registry });
   projectionGauges(context.metrics, statuses, registry);
   const { phase } = options;
-  const health = new Health({ roles: config.roles, phase, database: ops, statuses, versions: registry });
+  const concerns = () => roles.flatMap((role) => role.concerns?.() ?? []);
+  const health = new Health({
+    roles: config.roles,
+    phase,
+    database: ops,
+    statuses,
+    concerns,
+    versions: registry,
+  });
   const readiness = () => health.readiness();
   const http = createHttpLayer(context, { roles, version: VERSION, readiness });
   const watching = service('progress', {

@@ -44,4 +44,6 @@ export interface RoleLayer extends Layer {
   routes?(server: FastifyInstance): void;
   /** What its routes look like in OpenAPI. */
   readonly operations?: readonly Operations[];
+  /** What /readyz tells of it, though the process can serve: Kafka is away, a log stands still. One line each; no secrets. */
+  concerns?(): readonly string[];
 }

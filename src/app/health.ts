@@ -15,6 +15,8 @@ export interface HealthDeps {
   readonly database: Pick<Database, 'query'>;
   /** How the projections stand, as last heard. */
   readonly statuses: () => readonly ProjectionStatus[];
+  /** What else is told: what goes wrong, and keeps this process from nothing that it answers. */
+  readonly concerns?: () => readonly string[];
   /** Which of them may be read here. */
   readonly versions: Pick<ProjectionRegistry, 'refusal' | 'wasServable'>;
 }
@@ -47,7 +49,7 @@ export class Health {
   /** Never rejects, and answers within a few seconds whatever the database does. */
   async readiness(): Promise<Readiness> {
     const trouble = await this.#databaseTrouble();
-    const { roles, phase, statuses, versions } = this.#deps;
+    const { roles, phase, statuses, versions, concerns: others = () => [] } = this.#deps;
     const now = phase();
     const known = statuses();
     const blocking = [
@@ -57,6 +59,7 @@ export class Health {
       ...known.flatMap(({ name }) => (versions.wasServable(name) ? [] : (versions.refusal(name) ?? []))),
     ];
     const told = known.flatMap((status) => concerns(status, versions.refusal(status.name)));
+    told.push(...others());
     const projections = known.map((status): [string, ProjectionReadiness] => {
       const { name, state, version, lag, progress } = status;
       return [
