@@ -159,3 +159,13 @@ export function kafkaConfig(values: Values): KafkaConfig | undefined {
     replication: values.KAFKA_REPLICATION,
   });
 }
+
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+):/;
+
+/** Hosts of the brokers, for people. */
+export const shownBrokers = ({ brokers }: Pick<KafkaConfig, 'brokers'>): string =>
+  [...new Set(brokers.map((one) => one.slice(0, one.lastIndexOf(':'))))].join(', ');
+
+/** Whether the password travels as it is, to where others may listen. */
+export const showsItsPassword = ({ brokers, tls, sasl }: KafkaConfig): boolean =>
+  sasl?.mechanism === 'plain' && tls === false && !brokers.every((one) => LOOPBACK.test(one));

@@ -6,6 +6,7 @@ import { showUrl, type Logger } from '../platform/logger.js';
 import type { ProjectionStatus } from '../projections/types.js';
 import { assemble, type Assembly, type OwnPostgres, type RuntimeUrls } from './assembly.js';
 import type { Config } from './config.js';
+import { showsItsPassword, shownBrokers } from './kafka-variables.js';
 import type { Phase } from './health.js';
 import type { Inside } from './inside.js';
 import { prepareDatabase } from './prepare.js';
@@ -54,7 +55,11 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
     const url = config.databaseUrl ?? embedded?.url;
     if (url === undefined)
       throw new TidemarkError('invalid_config', 'DATABASE_URL: expected one, or an embedded Postgres');
-    logger.info({ app: app.name, roles: config.roles, database: showUrl(url), version: VERSION }, 'starting');
+    const { roles, kafka } = config;
+    const places = { database: showUrl(url), ...(kafka ? { kafka: shownBrokers(kafka) } : {}) };
+    logger.info({ app: app.name, roles, ...places, version: VERSION }, 'starting');
+    if (kafka && showsItsPassword(kafka))
+      logger.warn('KAFKA_SASL_MECHANISM is plain and KAFKA_TLS false: the password can be read on the way');
     const ensuring = rebuildFrom === undefined ? {} : { rebuildFrom };
     const signer = await prepareDatabase(app, { url, schema: config.schema, logger, ensuring });
     const shared = { app, config, logger, url, signer, embedded, checkQueryOutput, appModule, ensuring };

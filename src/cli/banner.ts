@@ -28,15 +28,18 @@ export interface BannerFacts {
   readonly urls: RuntimeUrls;
   /** One line on which database it is; without its password. */
   readonly database: string;
+  /** Hosts of the brokers; undefined where there are none. */
+  readonly kafka: string | undefined;
   readonly samples: readonly Sample[];
 }
 
-export function banner({ app, urls, database, samples }: BannerFacts): string {
+export function banner({ app, urls, database, kafka, samples }: BannerFacts): string {
   const places: readonly (readonly [string, string | undefined])[] = [
     ['HTTP', urls.http],
     ['API docs', urls.docs],
     ['Realtime', urls.realtime],
     ['Postgres', database],
+    ['Kafka', kafka],
   ];
   const lines = places.flatMap(([name, place]) =>
     place === undefined ? [] : [`  ${name.padEnd(10)}${place}`],

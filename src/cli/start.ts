@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { loadConfig, unknownVariables, type Config } from '../app/config.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../app/embedded/postgres.js';
+import { shownBrokers } from '../app/kafka-variables.js';
 import { createRuntime, type Runtime } from '../app/runtime.js';
 import { createLogger, showUrl, type Logger } from '../platform/logger.js';
 import { loadAppModule, type AppModule } from './app-module.js';
@@ -81,7 +82,8 @@ async function run(
     await Promise.race([runtime.start(), end]);
     if (options.quiet !== true && (await isRunning(end))) {
       const database = databaseLine(config, embedded);
-      console.log(banner({ app: module.app, urls: runtime.urls, database, samples: module.samples }));
+      const kafka = config.kafka && shownBrokers(config.kafka);
+      console.log(banner({ app: module.app, urls: runtime.urls, database, kafka, samples: module.samples }));
       bar.start(runtime);
     }
     await end;
