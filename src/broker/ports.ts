@@ -3,6 +3,7 @@
  * hole. The publisher: where the relay sends them to.
  */
 import type { EventMetadata } from '../domain/events.js';
+import type { Lease } from '../platform/postgres/leases.js';
 
 export interface Sequenced {
   readonly shard: number;
@@ -33,8 +34,11 @@ export interface JoinRequest<E extends Sequenced> {
   readonly mode: 'shared' | 'every';
   /** Entries at the most in one call of `handle`. */
   readonly maxBatch: number;
-  /** Asked when a shard falls to this member; undefined means "not now" and is asked again after a pause. */
-  open(shard: number): Promise<ShardReader<E> | undefined>;
+  /**
+   * Asked when a shard falls to this member; undefined means "not now" and is asked again after a pause.
+   * @param lease under which it fell to it; of a feed that shares shards by leases
+   */
+  open(shard: number, lease?: Lease): Promise<ShardReader<E> | undefined>;
 }
 
 export interface Membership {
@@ -59,7 +63,9 @@ export interface Feed<E extends Sequenced> {
 /** A log as it is published: a topic, with as many partitions as it has shards. */
 export type PublishedLog =
   | { readonly kind: 'events'; readonly log: string }
-  | { readonly kind: 'changes'; readonly log: string; readonly projection: string; readonly version: number };
+  | { readonly kind: 'changes'; readonly log: string; readonly projection: string; readonly version: number }
+  /** Parked events; as many partitions, an event in that of its shard. `log` names it in metrics and logs. */
+  | { readonly kind: 'dead-letters'; readonly log: string; readonly projection: string };
 
 /** An event as it leaves; JSON is the text that Postgres holds. */
 export interface OutgoingEvent extends Sequenced {
@@ -94,15 +100,32 @@ export interface OutgoingChange extends Sequenced {
   readonly recordedAt: string;
 }
 
-export type OutgoingEntry = OutgoingEvent | OutgoingChange;
+/** A parked event with what went wrong; shard and seq are the event’s. */
+export interface OutgoingDeadLetter extends Sequenced {
+  readonly kind: 'dead-letter';
+  readonly event: OutgoingEvent;
+  readonly projection: string;
+  readonly error: string;
+  readonly attempts: number;
+}
 
-/** The last record of a partition, as far as divergence needs it. */
+export type OutgoingEntry = OutgoingEvent | OutgoingChange | OutgoingDeadLetter;
+
+/** A record of a partition, as far as divergence needs it. */
 export interface Tail {
   readonly seq: number;
   readonly epoch: string;
   /** `ce_id`: of an event its id, of a change `<log>/<shard>/<seq>`. */
   readonly id: string;
+  /** `ce_time`: what tells two changes of one id apart. */
+  readonly time: string;
 }
+
+/**
+ * What a partition ends with. `emptied`: it had records once, all of them gone by retention; `foreign`: a record that is none
+ * of ours; undefined: it never had one (the topic is new, or was made again).
+ */
+export type PartitionEnd = Tail | 'emptied' | 'foreign' | undefined;
 
 /** Where the relay sends to. Every call may be made again; what was sent twice is told apart by (epoch, seq). */
 export interface Publisher {
@@ -114,13 +137,32 @@ export interface Publisher {
   /**
    * Sends entries to the shard’s partition, in their order; resolves when all in-sync replicas have them. One call at a
    * time a shard. When it rejects, some of them may be there.
-   * @throws TidemarkError `broker_unavailable`; `topic_remade` when the partition begins anew
+   * @throws TidemarkError `broker_unavailable`; `topic_remade` when the partition begins anew (or lost its end): the entries are
+   *   there, and `extra.baseOffset` is the offset of the first of them
    */
   publish(log: PublishedLog, shard: number, entries: readonly OutgoingEntry[]): Promise<void>;
   /**
    * The last records of partitions, read together with what others ask for at the same time.
-   * @returns undefined where there is none
    * @throws TidemarkError `broker_unavailable`
    */
-  tail(log: PublishedLog, shard: number): Promise<Tail | undefined>;
+  tail(log: PublishedLog, shard: number): Promise<PartitionEnd>;
+}
+
+/** Looks into topics without making any: for whoever looks for the place where Kafka and Postgres part, and for `doctor`. */
+export interface TopicInspector {
+  /** Brokers that answer. @throws TidemarkError `broker_unavailable` */
+  brokers(): Promise<number>;
+  /** The topic of a log, and how many partitions it has; undefined where it is not there. @throws TidemarkError `broker_unavailable` */
+  topic(log: PublishedLog): Promise<{ readonly name: string; readonly partitions: number | undefined }>;
+  /** Offset of a partition’s first record, and that of the next to come. @throws TidemarkError `broker_unavailable` */
+  bounds(log: PublishedLog, shard: number): Promise<{ readonly first: number; readonly next: number }>;
+  /**
+   * The first record of ours at or after an offset; undefined where there is none up to the end.
+   * @throws TidemarkError `broker_unavailable`
+   */
+  recordFrom(
+    log: PublishedLog,
+    shard: number,
+    offset: number,
+  ): Promise<(Tail & { readonly offset: number }) | undefined>;
 }

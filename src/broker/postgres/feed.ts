@@ -5,7 +5,7 @@
 import type { LogPage } from '../../event-store/types.js';
 import type { Logger } from '../../platform/logger.js';
 import { jittered } from '../../platform/pause.js';
-import type { LeaseTaker, Leases } from '../../platform/postgres/leases.js';
+import type { Lease, LeaseTaker, Leases } from '../../platform/postgres/leases.js';
 import type { Wakeups } from '../../platform/wakeups.js';
 import type { Feed, FeedObserver, JoinRequest, Membership, Sequenced } from '../ports.js';
 import { Permits } from './permits.js';
@@ -42,8 +42,8 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
 
   join(request: JoinRequest<E>): Promise<Membership> {
     const loops = new Map<number, ShardLoop<E>>();
-    const begin = (shard: number, notNow: (shard: number) => Promise<void>): void => {
-      loops.set(shard, this.#loop(request, shard, notNow));
+    const begin = (shard: number, notNow: (shard: number) => Promise<void>, lease?: Lease): void => {
+      loops.set(shard, this.#loop(request, shard, notNow, lease));
     };
     const end = async (shard: number): Promise<void> => {
       const loop = loops.get(shard);
@@ -78,7 +78,7 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
   /** Spreads the shards: a lease each. A shard that is not wanted now goes back, so that another member may try. */
   #share(
     request: JoinRequest<E>,
-    begin: (shard: number, notNow: (shard: number) => Promise<void>) => void,
+    begin: (shard: number, notNow: (shard: number) => Promise<void>, lease: Lease) => void,
     end: (shard: number) => Promise<void>,
   ): () => Promise<void> {
     const notNow = async (shard: number): Promise<void> => {
@@ -88,7 +88,7 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
       await new Promise(() => undefined);
     };
     const taker: LeaseTaker = {
-      gained: ({ item }) => begin(item, notNow),
+      gained: (lease) => begin(lease.item, notNow, lease),
       lost: ({ item }) => end(item),
     };
     const participation = this.#options.leases.join(
@@ -103,12 +103,17 @@ export class PostgresFeed<E extends Sequenced> implements Feed<E> {
     await new Promise((resolve) => setTimeout(resolve, jittered((this.#options.notNowMs ?? 1_000) * 1.33)));
   }
 
-  #loop(request: JoinRequest<E>, shard: number, notNow: (shard: number) => Promise<void>): ShardLoop<E> {
+  #loop(
+    request: JoinRequest<E>,
+    shard: number,
+    notNow: (shard: number) => Promise<void>,
+    lease: Lease | undefined,
+  ): ShardLoop<E> {
     const { observer } = this.#options;
     return new ShardLoop<E>({
       shard,
       maxBatch: request.maxBatch,
-      open: request.open,
+      open: (one) => request.open(one, lease),
       read: (one, after, limit) => this.#read(request.log, one, after, limit),
       notNow,
       complain: (what, details) =>
