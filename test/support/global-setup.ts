@@ -23,6 +23,8 @@ async function postgres(project: TestProject): Promise<Stop> {
 
 async function kafka(project: TestProject): Promise<Stop> {
   const server = await sharedKafka();
+  // Programs that tests start have a Kafka where a test says so, not because the run was given one.
+  delete process.env['KAFKA_BROKERS'];
   project.provide('kafkaBrokers', server.brokers);
   return () => server.stop();
 }
