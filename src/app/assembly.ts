@@ -96,7 +96,8 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   const presence = new Presence({ db: ops, leases, projections, roles: config.roles, logger, ensureTables });
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
   const feedObserver = feedMetrics(metrics);
-  const shared = { app, config, logger, metrics, feedObserver, databases, signer };
+  const kafka = config.kafka && { ...config.kafka, clientId: app.name };
+  const shared = { app, config, logger, metrics, feedObserver, databases, kafka, signer };
   const context = { ...shared, wakeups, announcer, probe, recent, leases, registry };
   const nothing = async (): Promise<void> => undefined;
   const pools = service('pools', { start: nothing, stop: () => databases.end() });

@@ -1,5 +1,6 @@
 /** What the roles of one process share. */
 import type { FeedObserver } from '../broker/ports.js';
+import type { KafkaSettings } from '../broker/kafka/settings.js';
 import type { AnyApp } from '../domain/app.js';
 import type { StoredEvent } from '../domain/events.js';
 import type { HeadProbe } from '../platform/head-probe.js';
@@ -25,6 +26,8 @@ export interface Context {
   /** Of all feeds of the process: metrics have one owner. */
   readonly feedObserver: FeedObserver;
   readonly databases: Databases;
+  /** How this process reaches Kafka; undefined where there is none. */
+  readonly kafka: KafkaSettings | undefined;
   readonly signer: Signer;
   readonly wakeups: Wakeups;
   readonly announcer: Announcer;
