@@ -8,6 +8,8 @@ export { tables } from './domain/tables.js';
 export type { Tables } from './domain/tables.js';
 export { query } from './domain/query.js';
 export type { Query } from './domain/query.js';
+export { command, consume } from './domain/consume.js';
+export type { AnyConsumer as Consumer, ConsumedRecord, SentCommand } from './domain/consume.js';
 export { defineApp } from './domain/app.js';
 export type { App } from './domain/app.js';
 export { idText } from './domain/identifiers.js';

@@ -1,5 +1,6 @@
 /** The application: what a team hands to Tidemark. Data only; nothing runs here. */
 import type { AnyAggregate } from './aggregate.js';
+import type { AnyConsumer } from './consume.js';
 import { DefinitionError } from './errors.js';
 import { checkName } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
@@ -10,6 +11,8 @@ import type { AnyReadModel } from './tables.js';
 
 const DEFAULT_SHARDS = 16;
 const MAX_SHARDS = 256;
+/** Characters of a topic’s name in Kafka. */
+const MAX_TOPIC = 249;
 
 /** An application with its types erased. */
 export interface AnyApp {
@@ -21,6 +24,8 @@ export interface AnyApp {
   /** Those with rows by key, in the same order: what has a view, a change log and subscribers. */
   readonly views: readonly AnyProjection[];
   readonly queries: readonly AnyQuery[];
+  /** What turns other systems’ records into commands. */
+  readonly consumers: readonly AnyConsumer[];
   /** Shards of every log, fixed when a log is created. */
   readonly shards: number;
   /** What is kept of each change log. */
@@ -102,8 +107,33 @@ function checkReads(where: string, app: Pick<AnyApp, 'projections' | 'queries'>)
   }
 }
 
+/** Dead letters of a topic go to `<app>.<topic>.dead-letters`, which Kafka must take as a name, and no projection’s are in. */
+function checkConsumers(
+  where: string,
+  app: Pick<AnyApp, 'name' | 'aggregates' | 'projections' | 'consumers'>,
+): void {
+  for (const { name, topic, sends } of app.consumers) {
+    for (const target of sends) {
+      if (!app.aggregates.includes(target))
+        throw new DefinitionError(
+          `consumer ${name} sends commands to aggregate ${target.name}, which is not in ${where}`,
+        );
+    }
+    const room = MAX_TOPIC - `${app.name}..dead-letters`.length;
+    if (topic.length > room)
+      throw new DefinitionError(
+        `consumer ${name}: topic of ${topic.length} characters: expected at most ${room}, as dead letters go to ${app.name}.<topic>.dead-letters`,
+      );
+    if (app.projections.some((one) => one.name === topic))
+      throw new DefinitionError(
+        `consumer ${name}: topic ${topic} has a projection’s name, whose dead letters would be in one topic with its own`,
+      );
+  }
+}
+
 /**
  * Puts an application together. A module that exports it as default can be started by `tidemark start`.
+ * @param options.consumers what is read of other systems’ topics; runs where there is a Kafka
  * @param options.shards shards of every log, 1–256, 16 by default; fixed when a log is created
  * @param options.changes what is kept of each change log; a week and 1 GiB by default
  * @throws DefinitionError with what was expected
@@ -117,6 +147,7 @@ export function defineApp<
   readonly aggregates: A;
   readonly projections?: P;
   readonly queries?: Q;
+  readonly consumers?: readonly AnyConsumer[];
   readonly shards?: number;
   readonly changes?: RetentionOptions;
 }): App<A, P, Q> {
@@ -135,6 +166,7 @@ export function defineApp<
     projections,
     views: Object.freeze(projections.filter((one) => one.kind === 'projection')),
     queries: Object.freeze([...(options.queries ?? [])]),
+    consumers: Object.freeze([...(options.consumers ?? [])]),
     shards,
     changes: retentionFrom(where, options.changes),
   };
@@ -145,12 +177,15 @@ export function defineApp<
     'tables',
   ]);
   ofKind(where, 'query', 'query(…).handle(…)', app.queries);
+  ofKind(where, 'consumer', 'consume(…).handle(…)', app.consumers);
   unique(where, 'aggregates', app.aggregates);
   unique(where, 'projections', app.projections);
   unique(where, 'queries', app.queries);
+  unique(where, 'consumers', app.consumers);
   checkTables(where, app.projections);
   checkSources(where, app);
   checkReads(where, app);
+  checkConsumers(where, app);
   return Object.freeze(app) as App<A, P, Q>;
 }
 

@@ -6,7 +6,8 @@ export class DefinitionError extends Error {
   readonly code = 'invalid_definition';
 }
 
-export type DomainErrorCode = 'needs_newer_code' | 'event_unreadable' | 'invalid_emit' | 'invalid_row';
+export type DomainErrorCode =
+  'needs_newer_code' | 'event_unreadable' | 'invalid_emit' | 'invalid_row' | 'invalid_command';
 
 /** Domain code or stored data broke a rule of its own definition. */
 export class DomainError extends Error {

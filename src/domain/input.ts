@@ -73,3 +73,14 @@ export function parseInput<S extends z.ZodType>(schema: S, value: unknown): Pars
   walkUnknown(value, parsed.data, [], unknown);
   return unknown.length > 0 ? { ok: false, faults: unknown } : { ok: true, value: parsed.data };
 }
+
+/**
+ * Parses what another system wrote. Fields that the schema does not know are left out, as they may be added any day; what
+ * is taken has no NUL, unpaired surrogates, `__proto__` or nesting beyond 64 levels.
+ */
+export function parseForeign<S extends z.ZodType>(schema: S, value: unknown): ParsedInput<z.output<S>> {
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return { ok: false, faults: faultsOf(parsed.error) };
+  const texts = textFaults(parsed.data);
+  return texts.length > 0 ? { ok: false, faults: texts } : { ok: true, value: parsed.data };
+}

@@ -56,6 +56,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'What `decide` or `tags` gave breaks its own definition',
     'Mend the handler that the message names. The command was answered `internal_error` and nothing was written.',
   ),
+  invalid_command: inLog(
+    'What a consumer’s handler gave are no commands of its aggregates',
+    'Mend the handler that the message names. The record stands in the dead letters of its topic.',
+  ),
   invalid_row: inLog(
     'What `keys` or a fold gave cannot be a row',
     'Mend the fold that the message names and start again: the projection has halted at that event.',
