@@ -1,7 +1,7 @@
 /** The arithmetic of a shard loop, over pages that no sound log would give: holes, repeats, and hints of another time. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { Permits } from '../../../src/broker/postgres/permits.js';
-import { ShardLoop, type ShardLoopOptions } from '../../../src/broker/postgres/shard-loop.js';
+import { Permits } from '../../../src/broker/permits.js';
+import { ShardLoop, type ShardLoopOptions } from '../../../src/broker/shard-loop.js';
 import type { Sequenced } from '../../../src/broker/ports.js';
 
 const entries = (...seqs: number[]): Sequenced[] => seqs.map((seq) => ({ shard: 0, seq }));

@@ -2,9 +2,9 @@
  * One member's way through one shard: opens it, reads pages after its position, checks that they follow without a hole,
  * hands them over, and rests until a hint says that there is more.
  */
-import type { LogPage } from '../../event-store/types.js';
-import { backoff, Bell } from '../../platform/pause.js';
-import type { Sequenced, ShardReader } from '../ports.js';
+import type { LogPage } from '../event-store/types.js';
+import { backoff, Bell } from '../platform/pause.js';
+import type { Sequenced, ShardReader } from './ports.js';
 import { Turn, type Permits } from './permits.js';
 
 /** After a failure; doubles up to the longest. */
@@ -26,6 +26,8 @@ export interface ShardLoopOptions<E extends Sequenced> {
   /** A hole that was found has been filled. */
   gapHealed(): void;
   repeatsDropped(count: number): void;
+  /** A reader was closed; `failed` when it rejected, so that what it was given may be of another time. */
+  closed?(failed: boolean): void;
   /** Bounds how many shards that are far behind hold pages at once. */
   readonly permits: Permits;
 }
@@ -47,6 +49,7 @@ export class ShardLoop<E extends Sequenced> {
   #failures = 0;
   /** The seq that was missing when a hole was found; until it is handed over. */
   #missing: number | undefined;
+  #resting = false;
 
   constructor(options: ShardLoopOptions<E>) {
     this.#options = options;
@@ -58,6 +61,16 @@ export class ShardLoop<E extends Sequenced> {
     else if (seq <= this.#hinted) return;
     else this.#hinted = seq;
     this.#bell.ring();
+  }
+
+  /** All that was given to it is handled, and it knows of nothing more. */
+  get resting(): boolean {
+    return this.#resting;
+  }
+
+  /** Whoever delivers entries has found that this one did not come; counted as healed once it is handed over. */
+  missed(seq: number): void {
+    this.#missing ??= seq;
   }
 
   reopen(): void {
@@ -105,12 +118,7 @@ export class ShardLoop<E extends Sequenced> {
           await this.#unlessStopped(this.#options.notNow(this.#options.shard));
         } else {
           this.#doubt();
-          let ending: Ending = 'reopen';
-          try {
-            ending = await this.#follow(reader);
-          } finally {
-            reader.closed?.();
-          }
+          const ending = await this.#followed(reader);
           while (ending === 'trimmed' && !this.#reopening && !this.#stopping) await this.#bell.wait();
         }
       } catch (err) {
@@ -134,6 +142,18 @@ export class ShardLoop<E extends Sequenced> {
     }
   }
 
+  async #followed(reader: ShardReader<E>): Promise<Ending> {
+    let failed = true;
+    try {
+      const ending = await this.#follow(reader);
+      failed = false;
+      return ending;
+    } finally {
+      reader.closed?.();
+      this.#options.closed?.(failed);
+    }
+  }
+
   async #follow(reader: ShardReader<E>): Promise<Ending> {
     const { permits, maxBatch } = this.#options;
     const turn = new Turn(permits);
@@ -146,7 +166,9 @@ export class ShardLoop<E extends Sequenced> {
         if (ahead === undefined) {
           if (!this.#unsure && position >= this.#hinted) {
             turn.end();
+            this.#resting = true;
             await this.#bell.wait();
+            this.#resting = false;
             continue;
           }
           if (this.#unsure || this.#hinted - position > maxBatch / 4) await turn.take();
