@@ -28,6 +28,7 @@ import { MetricsRegistry } from './metrics/registry.js';
 import { buildRunner } from './rebuild/runner.js';
 import { createApiRole } from './roles/api.js';
 import { createGatewayRole } from './roles/gateway.js';
+import { createIdleRelay } from './roles/idle-relay.js';
 import { createProjectorRole } from './roles/projector.js';
 import { stackOf, type Layer, type Stack } from './stack.js';
 import { VERSION } from './version.js';
@@ -107,7 +108,6 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   return { context, ops, base };
 }
 
-/** The relay has nothing to do without a broker. */
 function createRoles(context: Context, options: AssemblyOptions) {
   const { checkQueryOutput, url, appModule } = options;
   const { roles } = context.config;
@@ -116,15 +116,17 @@ function createRoles(context: Context, options: AssemblyOptions) {
   const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
   const projector = roles.includes('projector') ? createProjectorRole(context, build) : undefined;
   const api = roles.includes('api') ? createApiRole(context, { checkQueryOutput }) : undefined;
-  return { gateway, projector, api };
+  const relay = roles.includes('relay') && !context.kafka ? createIdleRelay(context) : undefined;
+  return { gateway, projector, relay, api };
 }
 
 export function assemble(options: AssemblyOptions): Assembly {
   const { app, config, logger } = options;
   const { context, ops, base } = createContext(options);
   const { registry } = context;
-  const { gateway, projector, api } = createRoles(context, options);
-  const roles: RoleLayer[] = [gateway, projector, api].filter((role) => role !== undefined);
+  const { gateway, projector, relay, api } = createRoles(context, options);
+  // They stop in the reverse order: what was answered is sent on, then projected, then shown.
+  const roles: RoleLayer[] = [gateway, projector, relay, api].filter((role) => role !== undefined);
   const { projections } = app;
   const tracker = new ProgressTracker({ projections, looks: registry });
   const follower = projector && new StateFollower({ db: ops, projections, registry, tracker, logger });
