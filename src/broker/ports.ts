@@ -131,18 +131,27 @@ export type PartitionEnd = Tail | 'emptied' | 'foreign' | undefined;
 export interface Publisher {
   /**
    * Makes what is missing of the logs’ topics, and checks those that are there.
-   * @throws TidemarkError `topic_mismatch` when one has another number of partitions; `broker_unavailable`
+   * @throws TidemarkError `topic_mismatch` when one has another number of partitions; `broker_refused` when one cannot be
+   *   made; `broker_unavailable`
    */
   ensure(logs: readonly PublishedLog[], shards: number): Promise<void>;
   /**
    * Sends entries to the shard’s partition, in their order; resolves when all in-sync replicas have them. One call at a
    * time a shard. When it rejects, some of them may be there.
-   * @throws TidemarkError `broker_unavailable`; `topic_remade` when the partition begins anew (or lost its end): the entries are
+   * @param check called right before each time that some of them go out; when it throws, no more are sent and the call
+   *   rejects with what it threw
+   * @throws TidemarkError `broker_unavailable`; `broker_refused`; `record_too_large`; `topic_remade` when the partition begins anew (or lost its end): the entries are
    *   there, and `extra.baseOffset` is the offset of the first of them
    */
-  publish(log: PublishedLog, shard: number, entries: readonly OutgoingEntry[]): Promise<void>;
+  publish(
+    log: PublishedLog,
+    shard: number,
+    entries: readonly OutgoingEntry[],
+    check?: () => void,
+  ): Promise<void>;
   /**
-   * The last records of partitions, read together with what others ask for at the same time.
+   * The last records of partitions, read together with what others ask for at the same time. A topic that was there and is
+   * gone is made again.
    * @throws TidemarkError `broker_unavailable`
    */
   tail(log: PublishedLog, shard: number): Promise<PartitionEnd>;
@@ -165,4 +174,55 @@ export interface TopicInspector {
     shard: number,
     offset: number,
   ): Promise<(Tail & { readonly offset: number }) | undefined>;
+}
+
+/** A record of another system’s topic. */
+export interface ForeignRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Milliseconds since 1970, as producer or broker set them. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** A name that came twice has a list of values. */
+  readonly headers: Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
+}
+
+export interface ReadRecordsRequest {
+  readonly topic: string;
+  /** Consumer group; its members share the partitions, and one that is new begins at the first record. */
+  readonly group: string;
+  /**
+   * Called with one record at a time a partition, in their order; the group’s offset moves once it resolved. When it
+   * rejects, it is called with the same record again after a pause.
+   * @param signal aborted when the partition is taken away or the reading ends: let go soon, by rejecting
+   */
+  handle(record: ForeignRecord, signal: AbortSignal): Promise<void>;
+}
+
+export interface RecordReading {
+  /** What keeps it from reading, in one line; undefined while all is well. */
+  readonly trouble: string | undefined;
+  /** Records that stand in the topic behind the last that was read, of this member’s partitions; as last heard. */
+  readonly behind: number;
+  /** Resolves when no `handle` runs any more. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Reads topics of other systems. */
+export interface RecordSource {
+  /** Returns at once; whatever goes wrong is tried again for as long as it takes, and stands in `trouble`. */
+  read(request: ReadRecordsRequest): RecordReading;
+}
+
+/** Where records of other systems go that could not be made commands of. */
+export interface RecordGraveyard {
+  /**
+   * Sends a record to the dead letters of a topic, which are made where they are missing; resolves when all in-sync replicas
+   * have it. It may be sent again.
+   * @param headers set beside those of the record
+   * @throws TidemarkError `broker_unavailable`
+   */
+  bury(record: ForeignRecord, headers: Readonly<Record<string, string>>): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** The headers of a command: preconditions, idempotency key, trace. What is there must be right; nothing is guessed. */
 import { TidemarkError, type Fault } from '../platform/errors.js';
+import { isTraceparent } from '../platform/traceparent.js';
 
 export interface CommandHeaders {
   readonly idempotencyKey?: string;
@@ -13,8 +14,6 @@ type RawHeaders = Readonly<Record<string, string | readonly string[] | undefined
 /** Printable ASCII, the space included; HTTP itself trims the ends. */
 const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,200}$/;
 const VERSION_TAG = /^"s(0|[1-9]\d{0,15})"$/;
-/** https://www.w3.org/TR/trace-context/#traceparent-header, version 00 */
-const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** The strong ETag of a stream’s version. */
 export const versionTag = (version: number): string => `"s${version}"`;
@@ -54,7 +53,7 @@ export function parseCommandHeaders(headers: RawHeaders): CommandHeaders {
   }
   if (faults.length > 0) throw new TidemarkError('invalid_header', 'a header is not valid', { faults });
   const { traceparent } = headers;
-  if (typeof traceparent === 'string' && TRACEPARENT.test(traceparent)) parsed.traceparent = traceparent;
+  if (typeof traceparent === 'string' && isTraceparent(traceparent)) parsed.traceparent = traceparent;
   return parsed;
 }
 
