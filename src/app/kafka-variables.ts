@@ -65,7 +65,7 @@ const certificates = (path: string): string | Error => {
 
 const looksLikePath = (text: string): boolean => !text.includes('\0') && !text.startsWith('-----');
 
-function tls(text: string): KafkaConfig['tls'] | undefined {
+function readTls(text: string): KafkaConfig['tls'] | undefined {
   if (text === 'true' || text === 'false') return text === 'true';
   const ca = looksLikePath(text) ? certificates(text) : undefined;
   return typeof ca === 'string' ? Object.freeze({ ca }) : undefined;
@@ -90,7 +90,7 @@ export const kafkaVariables = {
   KAFKA_TLS: variable(
     'true, false, or the path of a PEM file of certificate authorities',
     'Whether connections to Kafka are encrypted; a file holds the authorities to trust instead of those that Node knows.',
-    tls,
+    readTls,
     tlsHint,
   ).default(false),
   KAFKA_SASL_MECHANISM: variable(
