@@ -99,9 +99,7 @@ export const changeId = (log: string, shard: number, seq: number): string => `${
 
 export function encodeEntry(app: string, entry: OutgoingEntry): OutgoingRecord {
   if (entry.kind === 'event') return encodeEvent(app, entry);
-  return entry.kind === 'dead-letter'
-    ? encodeDeadLetter(app, entry.event, entry)
-    : encodeChange(app, entry);
+  return entry.kind === 'dead-letter' ? encodeDeadLetter(app, entry.event, entry) : encodeChange(app, entry);
 }
 
 /** What a dead letter of a projection tells beside the event. */
