@@ -1,220 +1,141 @@
 /**
- * A real Kafka on this machine: one broker, or several of one cluster, each a Java process that can be killed and started
- * again. Its data is in a temporary folder, gone when it stops.
+ * A real Kafka on this machine: one broker, or three of one cluster, each a process that can be killed and started again.
+ * Nothing of it outlives us, whatever we die of.
  */
-import { spawn, execFile, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { KafkaStartError, PortTaken } from './errors.js';
 import { kafkaJars } from './jars.js';
-
-const run = promisify(execFile);
-const START_MS = 60_000;
-const STOP_MS = 15_000;
-
-export interface KafkaNode {
-  readonly id: number;
-  /** `host:port` */
-  readonly broker: string;
-  /** Undefined while it is down. */
-  readonly pid: number | undefined;
-  /** Resolves when it accepts connections. */
-  start(): Promise<void>;
-  /** Ends it as a crash does; resolves when the process is gone. */
-  kill(): Promise<void>;
-  /** Ends it in order. */
-  stop(): Promise<void>;
-}
+import { checkJava, javaArguments, javaCommand } from './java.js';
+import { Broker, type KafkaNode } from './node.js';
+import { freePorts, isFree } from './ports.js';
+import { properties, type NodePlace } from './properties.js';
+import { watch } from './watcher.js';
 
 export interface KafkaCluster {
+  /** `host:port` of each. */
   readonly brokers: readonly string[];
   readonly nodes: readonly KafkaNode[];
+  /** With their data and their logs. */
+  readonly folder: string;
   stop(): Promise<void>;
 }
 
 export interface KafkaClusterOptions {
   /** 1 unless told otherwise; three have replication 3 and want two in sync. */
   readonly brokers?: number;
-  /** Of the first broker; free ones unless told otherwise. */
+  /** Of the first broker, the others follow; free ones unless told otherwise. */
   readonly port?: number;
   /** Kept when the cluster stops; a temporary one that goes with it unless told otherwise. */
   readonly folder?: string;
 }
 
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
+async function portsFor(count: number, first: number | undefined): Promise<number[]> {
+  if (first === undefined) return freePorts(count);
+  const ports = Array.from({ length: count }, (_, index) => first + index);
+  for (const port of ports) {
+    if (!(await isFree(port)))
+      throw new KafkaStartError(`port ${port} is taken; choose another one with --port`);
+  }
+  return ports;
+}
+
+async function placesFor(root: string, count: number, port: number | undefined): Promise<NodePlace[]> {
+  const ports = await portsFor(count, port);
+  const controllers = await freePorts(count);
+  return ports.map((own, index) => {
+    const folder = path.join(root, `broker-${index + 1}`);
+    return {
+      id: index + 1,
+      port: own,
+      controller: controllers[index] ?? 0,
+      folder,
+      data: path.join(folder, 'data'),
+    };
+  });
+}
+
+/** A cluster keeps its number of brokers. */
+async function checkFolder(root: string, count: number): Promise<void> {
+  const names = await readdir(root).catch(() => []);
+  const there = names.filter((name) => /^broker-\d+$/.test(name)).length;
+  if (there !== 0 && there !== count)
+    throw new KafkaStartError(`${root} holds a cluster of ${there}; start it with --brokers ${there}`);
+}
+
+/** Makes the data folder of a node, unless it has one. */
+async function format(node: NodePlace, config: string, jars: string, clusterId: string): Promise<void> {
+  const meta = path.join(node.data, 'meta.properties');
+  if (await access(meta).then(() => true, () => false)) return; // prettier-ignore
+  const main = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config];
+  await promisify(execFile)(javaCommand(), javaArguments(jars, ['-Xmx128m'], main)).catch(
+    (error: Error & { stderr?: string }) => {
+      const why = error.stderr?.trim().split('\n')[0] || error.message;
+      throw new KafkaStartError(`the data folder of broker ${node.id} could not be made: ${why}`);
+    },
   );
-  return Promise.all(
-    servers.map(async (server) => {
-      const address = server.address();
-      server.close();
-      await once(server, 'close');
-      if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-      return address.port;
-    }),
-  );
 }
 
-function properties(
-  node: { id: number; port: number; controller: number; data: string },
-  voters: string,
-): string {
-  const replicas = voters.split(',').length;
-  const inSync = replicas > 1 ? 2 : 1;
-  return `
-process.roles=broker,controller
-node.id=${node.id}
-controller.quorum.voters=${voters}
-listeners=PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:${node.port}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=${node.data}
-default.replication.factor=${replicas}
-min.insync.replicas=${inSync}
-offsets.topic.replication.factor=${replicas}
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=${replicas}
-transaction.state.log.min.isr=${inSync}
-share.coordinator.state.topic.replication.factor=${replicas}
-share.coordinator.state.topic.min.isr=${inSync}
-group.initial.rebalance.delay.ms=0
-log.cleaner.dedupe.buffer.size=2097152
-log.retention.check.interval.ms=1000
-auto.create.topics.enable=false
-`;
+/** Of the cluster whose first node is there, else a new one. */
+async function clusterIdOf(first: NodePlace | undefined): Promise<string> {
+  const text = await readFile(path.join(first?.data ?? '', 'meta.properties'), 'utf8').catch(() => '');
+  const known = /^cluster\.id=(.+)$/m.exec(text)?.[1];
+  // A leading dash would be an option to Kafka's tool.
+  return known ?? randomBytes(16).toString('base64url').replace(/^-/, 'A');
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
-
-class Broker implements KafkaNode {
-  readonly id: number;
-  readonly broker: string;
-  readonly #folder: string;
-  readonly #port: number;
-  readonly #jars: string;
-  #child: ChildProcess | undefined;
-
-  constructor(id: number, port: number, folder: string, jars: string) {
-    this.id = id;
-    this.broker = `127.0.0.1:${port}`;
-    this.#port = port;
-    this.#folder = folder;
-    this.#jars = jars;
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.exitCode === null && this.#child.signalCode === null ? this.#child.pid : undefined;
-  }
-
-  async start(): Promise<void> {
-    const log = path.join(this.#folder, 'broker.log');
-    const out = await open(log, 'a');
-    const memory = ['-Xmx256m', '-Xms128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
-    const args = [
-      ...memory,
-      '-cp',
-      path.join(this.#jars, '*'),
-      'kafka.Kafka',
-      path.join(this.#folder, 'server.properties'),
-    ];
-    const child = spawn('java', args, { stdio: ['ignore', out.fd, out.fd] });
-    this.#child = child;
-    await out.close();
-    const until = Date.now() + START_MS;
-    // Nothing tells when it accepts connections but a connection.
-    while (!(await accepts(this.#port))) {
-      if (this.pid === undefined || Date.now() > until) {
-        await this.kill();
-        const told = await readFile(log, 'utf8');
-        throw new Error(`a Kafka broker did not start: ${told.slice(-2_000)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
-  kill(): Promise<void> {
-    return this.#end('SIGKILL');
-  }
-
-  stop(): Promise<void> {
-    return this.#end('SIGTERM');
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#child;
-    if (!child || this.pid === undefined) return;
-    const gone = once(child, 'exit');
-    child.kill(signal);
-    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-    await gone;
-    clearTimeout(late);
-  }
-}
-
-/** @throws NoKafka where this machine has not what it takes; Error when a broker does not start */
-export async function startKafka(options: KafkaClusterOptions = {}): Promise<KafkaCluster> {
-  const { brokers: count = 1 } = options;
-  const jars = await kafkaJars();
+async function startOnce(root: string, jars: string, options: KafkaClusterOptions): Promise<KafkaCluster> {
   const temporary = options.folder === undefined;
-  const root = options.folder ?? (await mkdtemp(path.join(tmpdir(), 'tidemark-kafka-')));
-  const ports = await freePorts(2 * count);
-  const places = Array.from({ length: count }, (_, index) => ({
-    id: index + 1,
-    port: options.port === undefined ? (ports[2 * index] ?? 0) : options.port + index,
-    controller: ports[2 * index + 1] ?? 0,
-    folder: path.join(root, `broker-${index + 1}`),
-  }));
-  const voters = places.map(({ id, controller }) => `${id}@127.0.0.1:${controller}`).join(',');
-  const java = (...args: string[]) =>
-    run('java', [
-      '-Xmx128m',
-      '-XX:TieredStopAtLevel=1',
-      '-cp',
-      path.join(jars, '*'),
-      'kafka.tools.StorageTool',
-      ...args,
-    ]);
-  const id = (await java('random-uuid')).stdout.trim();
-  await Promise.all(
-    places.map(async (place) => {
-      await mkdir(place.folder, { recursive: true });
-      const file = path.join(place.folder, 'server.properties');
-      await writeFile(file, properties({ ...place, data: path.join(place.folder, 'data') }, voters));
-      await java('format', '-t', id, '-c', file);
-    }),
-  );
-  const nodes = places.map((place) => new Broker(place.id, place.port, place.folder, jars));
+  const places = await placesFor(root, options.brokers ?? 1, options.port);
+  const clusterId = await clusterIdOf(places[0]);
+  const watcher = watch(temporary ? root : undefined);
+  const nodes: Broker[] = [];
+  const changed = () => watcher.guard(nodes.flatMap(({ pid }) => pid ?? []));
+  // Data that is kept is closed in order, so that the next start need not mend it.
   const stop = async (): Promise<void> => {
-    await Promise.all(nodes.map((node) => node.kill()));
+    await Promise.all(nodes.map((node) => (temporary ? node.kill() : node.stop())));
     if (temporary) await rm(root, { recursive: true, force: true, maxRetries: 5 });
+    watcher.done();
   };
   try {
-    await Promise.all(nodes.map((node) => node.start()));
+    await Promise.all(
+      places.map(async (place) => {
+        const config = path.join(place.folder, 'server.properties');
+        await mkdir(place.folder, { recursive: true });
+        await writeFile(config, properties(place, places));
+        await format(place, config, jars, clusterId);
+        nodes[place.id - 1] = new Broker(place, config, jars, changed);
+      }),
+    );
+    const started = await Promise.allSettled(nodes.map((node) => node.start()));
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
   } catch (error) {
     await stop();
     throw error;
   }
-  return { brokers: nodes.map(({ broker }) => broker), nodes, stop };
+  return { brokers: nodes.map(({ broker }) => broker), nodes, folder: root, stop };
+}
+
+/**
+ * Resolves when all brokers serve.
+ * @throws NoKafka where this machine has not what it takes; KafkaStartError
+ */
+export async function startKafka(options: KafkaClusterOptions = {}): Promise<KafkaCluster> {
+  await checkJava();
+  const jars = await kafkaJars();
+  if (options.folder !== undefined) await checkFolder(options.folder, options.brokers ?? 1);
+  for (let attempt = 1; ; attempt++) {
+    const root = options.folder ?? (await mkdtemp(path.join(tmpdir(), 'tidemark-kafka-')));
+    try {
+      return await startOnce(root, jars, options);
+    } catch (error) {
+      // Somebody else took a free port before we did.
+      if (!(error instanceof PortTaken) || attempt === 5) throw error;
+    }
+  }
 }

@@ -1,7 +1,8 @@
 /** What `npm run kafka` does: starts the brokers, says how to use them, and stops them on a signal. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { startKafka } from './cluster.js';
-import { NoKafka } from './jars.js';
+import { startKafka, type KafkaClusterOptions } from './cluster.js';
+import { KafkaStartError, NoKafka } from './errors.js';
 
 class Usage extends Error {}
 
@@ -9,31 +10,39 @@ function wrong(expected: string): never {
   throw new Usage(`expected ${expected}`);
 }
 
-function options(): { brokers: number; port: number } {
+function options(): KafkaClusterOptions {
   try {
     const { values } = parseArgs({
-      options: { brokers: { type: 'string', default: '1' }, port: { type: 'string', default: '9092' } },
+      options: {
+        brokers: { type: 'string', default: '1' },
+        port: { type: 'string', default: '9092' },
+        folder: { type: 'string' },
+      },
     });
     const [brokers, port] = [Number(values.brokers), Number(values.port)];
     if (brokers !== 1 && brokers !== 3) return wrong('--brokers 1 or --brokers 3');
     if (!Number.isInteger(port) || port < 1 || port > 65_533) return wrong('--port from 1 to 65533');
-    return { brokers, port };
+    return { brokers, port, ...(values.folder ? { folder: path.resolve(values.folder) } : {}) };
   } catch (error) {
     if (error instanceof Usage) throw error;
-    return wrong(`--brokers and --port (${error instanceof Error ? error.message : String(error)})`);
+    return wrong(
+      `--brokers, --port and --folder (${error instanceof Error ? error.message : String(error)})`,
+    );
   }
 }
 
 try {
-  const cluster = await startKafka(options());
+  const wanted = options();
+  const cluster = await startKafka(wanted);
+  const kept = wanted.folder === undefined ? 'its data goes with it' : 'its data stays';
   console.log(
-    `Kafka is up. In another terminal:\n\n  export KAFKA_BROKERS=${cluster.brokers.join(',')}\n\nCtrl-C stops it; its data goes with it.`,
+    `Kafka is up. In another terminal:\n\n  export KAFKA_BROKERS=${cluster.brokers.join(',')}\n\nCtrl-C stops it; ${kept}. Logs: ${cluster.nodes.map(({ log }) => log).join(', ')}`,
   );
   // Its processes are what keeps this one alive.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => void cluster.stop());
 } catch (error) {
-  const known = error instanceof NoKafka || error instanceof Usage;
+  const known = error instanceof NoKafka || error instanceof KafkaStartError || error instanceof Usage;
   console.error(known ? `npm run kafka: ${error.message}` : error);
   process.exitCode = error instanceof Usage ? 2 : 1;
 }

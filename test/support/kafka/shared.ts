@@ -2,8 +2,9 @@
  * The Kafka of a test run: KAFKA_BROKERS where that is set, else a broker of our own, started in the global setup; one for
  * the whole run. Without either, tests that need it are skipped, with one loud line; in CI that is a failure.
  */
-import { startKafka, type KafkaCluster } from './cluster.js';
-import { NoKafka } from './jars.js';
+import { Kafka, logLevel } from 'kafkajs';
+import { startKafka } from './cluster.js';
+import { NoKafka } from './errors.js';
 
 export interface SharedKafka {
   /** `host:port`; none: there is no Kafka here. */
@@ -11,19 +12,48 @@ export interface SharedKafka {
   stop(): Promise<void>;
 }
 
-/** @throws Error in CI where there is no Kafka */
-export async function sharedKafka(): Promise<SharedKafka> {
-  const nothing = async (): Promise<void> => undefined;
-  const given = process.env['KAFKA_BROKERS']?.split(',').map((broker) => broker.trim());
-  if (given !== undefined && given.some((broker) => broker !== '')) return { brokers: given, stop: nothing };
+const WAY_OUT = 'Install Java 17 and Maven, or set KAFKA_BROKERS to a Kafka that runs';
+
+/** @throws Error in one line */
+async function reach(brokers: readonly string[]): Promise<void> {
+  const client = new Kafka({
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 3_000,
+    retry: { retries: 2 },
+  });
+  const admin = client.admin();
   try {
-    const cluster: KafkaCluster = await startKafka();
-    return cluster;
-  } catch (error) {
-    if (!(error instanceof NoKafka) || process.env['CI']) throw error;
-    console.warn(
-      `\n!!! NO KAFKA: ${error.message}. Tests that need one are SKIPPED. Install Java 17 and Maven, or set KAFKA_BROKERS.\n`,
+    await admin.connect();
+    await admin.describeCluster();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(
+      `KAFKA_BROKERS=${brokers.join(',')} cannot be reached (${why}). Start it (npm run kafka), or unset it: then the tests bring their own`,
+      { cause },
     );
-    return { brokers: [], stop: nothing };
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/**
+ * @param env KAFKA_BROKERS and CI count
+ * @throws Error when KAFKA_BROKERS cannot be reached; in CI, where there is no Kafka
+ */
+export async function sharedKafka(env: NodeJS.ProcessEnv = process.env): Promise<SharedKafka> {
+  const given = (env['KAFKA_BROKERS'] ?? '').split(',').flatMap((broker) => broker.trim() || []);
+  if (given.length > 0) {
+    await reach(given);
+    return { brokers: given, stop: async () => undefined };
+  }
+  try {
+    return await startKafka();
+  } catch (error) {
+    if (!(error instanceof NoKafka)) throw error;
+    const why = `NO KAFKA: ${error.message}`;
+    if (env['CI']) throw new Error(`${why}; in CI that is a failure. ${WAY_OUT}.`, { cause: error });
+    console.warn(`\n!!! ${why}. Tests that need one are SKIPPED. ${WAY_OUT}.\n`);
+    return { brokers: [], stop: async () => undefined };
   }
 }
