@@ -228,6 +228,11 @@ export class Database implements Queryable {
     }
   }
 
+  /** Calls `listener` whenever a connection of the pool is gone, whoever ended it. */
+  onLost(listener: () => void): void {
+    this.pool.on('remove', listener);
+  }
+
   /** Ends all connections once what runs on them is done. May be called twice. */
   async end(): Promise<void> {
     if (!this.pool.ended) await this.pool.end();

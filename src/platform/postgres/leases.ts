@@ -28,7 +28,8 @@ export interface LeaseTaker {
 
 export interface Participation {
   /**
-   * Gives a lease back, when nothing runs under it any more, and leaves it to others for a while.
+   * Gives a lease back that this process has no use for, when nothing runs under it any more, and leaves it to others for a
+   * while. They take it though they have their fair share already.
    * @throws as `Database.query`; it is held as before then
    */
   yieldFor(item: number, ms: number): Promise<void>;
@@ -48,28 +49,37 @@ export interface LeasesOptions {
   readonly beatMs?: number;
 }
 
+/** Of the time to live: for how long after the begin of a beat a lease is surely held. */
+const SURE_PART = 0.75;
+
 /** Renews, takes, and tells what is held; see the function. $1 member, $2 ttl, $3–4 scopes, $5–6 left to others. */
 const beatCall = (db: Database): string =>
-  `SELECT scope, item, term, share FROM ${db.table('lease_beat_v1')}($1, $2::int, $3::text[], $4::int[], $5::text[], $6::int[])`;
-/** Gives a lease back. Locks: its row; waits for transactions that compare it. $1 member, $2 scope, $3 item. */
+  `SELECT scope, item, term, share FROM ${db.table('lease_beat_v2')}($1, $2::int, $3::text[], $4::int[], $5::text[], $6::int[])`;
+/**
+ * Gives a lease back. Locks: its row; waits for transactions that compare it. $1 member, $2 scope, $3 item, $4 whether others
+ * are to try it.
+ */
 const giveBack = (db: Database): string =>
-  `UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1 AND scope = $2 AND item = $3::int`;
+  `UPDATE ${db.table('leases')} SET holder = NULL, yielded_by = CASE WHEN $4::boolean THEN $1 END
+   WHERE holder = $1 AND scope = $2 AND item = $3::int`;
 /**
  * Leaves a scope: all its leases go back, also those that a beat took in the meantime, and the others’ shares grow.
  * Locks: the member's row, then as above. $1 member, $2 scope.
  */
 const leaveScope = (db: Database): string =>
   `WITH gone AS (UPDATE ${db.table('members')} SET scopes = array_remove(scopes, $2) WHERE member = $1)
-   UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1 AND scope = $2`;
+   UPDATE ${db.table('leases')} SET holder = NULL, yielded_by = NULL WHERE holder = $1 AND scope = $2`;
 /** The process goes: whatever it still held is free. Locks: as above. $1 member. */
 const goAway = (db: Database): string =>
   `WITH gone AS (DELETE FROM ${db.table('members')} WHERE member = $1)
-   UPDATE ${db.table('leases')} SET holder = NULL WHERE holder = $1`;
+   UPDATE ${db.table('leases')} SET holder = NULL, yielded_by = NULL WHERE holder = $1`;
 
 interface Held {
   readonly lease: Lease;
   /** Set once it is being given up. */
   leaving?: Promise<void> | undefined;
+  /** It is another's, as a beat told. */
+  lost?: boolean;
 }
 
 interface Scope {
@@ -93,9 +103,13 @@ export class Leases implements Service {
   #running: Promise<void> | undefined;
   #stopping = false;
   #failing = false;
+  /** Until when (monotonic ms) nobody else can have what the last beat told. */
+  #sureUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeasesOptions) {
     this.#options = options;
+    // Others take the leases as soon as the connection is gone.
+    options.db.onLost(() => (this.#sureUntil = Number.NEGATIVE_INFINITY));
     this.#life = service(this.name, {
       start: () => {
         this.#running = this.#run();
@@ -129,6 +143,15 @@ export class Leases implements Service {
     };
   }
 
+  /**
+   * Whether a lease is still this process’s by its own clock, whatever it has not heard yet: for who is about to do something
+   * that Postgres does not check. False is no news of a loss: the next beat may say that all is well.
+   */
+  sure({ scope, item, term }: Lease): boolean {
+    const held = this.#scopes.get(scope)?.held.get(item);
+    return held?.lease.term === term && held.lost !== true && performance.now() < this.#sureUntil;
+  }
+
   async #run(): Promise<void> {
     const { logger, beatMs = 1_000 } = this.#options;
     while (!this.#stopping) {
@@ -151,17 +174,20 @@ export class Leases implements Service {
     const shy = scopes.flatMap(({ name, shy: items }) =>
       [...items].filter(([, until]) => until > now).map(([item]) => ({ name, item })),
     );
+    const ttlMs = this.#options.ttlMs ?? 8_000;
     const rows = await this.#options.db.query<[string, number | null, number, number]>(
       beatCall(this.#options.db),
       [
         this.member,
-        this.#options.ttlMs ?? 8_000,
+        ttlMs,
         scopes.map(({ name }) => name),
         scopes.map(({ items }) => items),
         shy.map(({ name }) => name),
         shy.map(({ item }) => item),
       ],
     );
+    // Postgres counts from later on; a part is left for what is on its way when the time is up.
+    this.#sureUntil = now + ttlMs * SURE_PART;
     for (const scope of scopes) {
       if (scope.left !== undefined) continue;
       const own = rows.filter(([name]) => name === scope.name);
@@ -189,9 +215,10 @@ export class Leases implements Service {
   /** Lets the taker finish, then forgets the lease; `giveBack` when it is still ours to give. */
   #drop(scope: Scope, held: Held, back: boolean): void {
     const { item } = held.lease;
+    held.lost = !back;
     held.leaving = scope.taker
       .lost(held.lease)
-      .then(() => (back ? this.#giveBack(scope, item) : undefined))
+      .then(() => (back ? this.#giveBack(scope, item, false) : undefined))
       .catch((err: unknown) =>
         this.#options.logger.warn({ err, scope: scope.name, item }, 'a lease was not given back'),
       )
@@ -201,15 +228,15 @@ export class Leases implements Service {
       });
   }
 
-  async #giveBack(scope: Scope, item: number): Promise<void> {
-    await this.#options.db.query(giveBack(this.#options.db), [this.member, scope.name, item]);
+  async #giveBack(scope: Scope, item: number, forOthers: boolean): Promise<void> {
+    await this.#options.db.query(giveBack(this.#options.db), [this.member, scope.name, item, forOthers]);
   }
 
   async #yieldFor(scope: Scope, item: number, ms: number): Promise<void> {
     const held = scope.held.get(item);
     if (held === undefined || held.leaving !== undefined) return;
     scope.shy.set(item, performance.now() + ms);
-    held.leaving = this.#giveBack(scope, item);
+    held.leaving = this.#giveBack(scope, item, true);
     try {
       await held.leaving;
       scope.held.delete(item);

@@ -113,6 +113,63 @@ describe('leases', () => {
     await settles('s', [3, 3]);
   });
 
+  it('are surely held for a part of their life after each beat, and no longer', async () => {
+    const one = await member({ ttlMs: 400, beatMs: 600_000 });
+    one.join('s', 1);
+    await settles('s', [1]);
+    const lease = { scope: 's', item: 0, holder: one.leases.member, term: one.held.get('s')?.get(0) ?? 0 };
+    expect(one.leases.sure(lease)).toBe(true);
+    expect(one.leases.sure({ ...lease, term: lease.term + 1 })).toBe(false);
+    expect(one.leases.sure({ ...lease, item: 1 })).toBe(false);
+    await expect.poll(() => one.leases.sure(lease)).toBe(false);
+    // Not sure before anybody else can have it.
+    const two = await member();
+    two.join('s', 1);
+    expect(two.held.get('s')?.size).toBe(0);
+    await settles('s', [1, 1]);
+    expect(one.held.get('s')?.get(0)).toBe(lease.term);
+  });
+
+  it('are not surely held once their connection is lost, until the next beat', async () => {
+    const one = await member({ ttlMs: 600_000, beatMs: 600_000 });
+    const scope = one.join('s', 1);
+    await settles('s', [1]);
+    const lease = { scope: 's', item: 0, holder: one.leases.member, term: one.held.get('s')?.get(0) ?? 0 };
+    expect(one.leases.sure(lease)).toBe(true);
+    await db.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tidemark:leases'`,
+    );
+    await expect.poll(() => one.leases.sure(lease)).toBe(false);
+    // Whoever joins has it beat: nobody took the lease meanwhile.
+    one.join('other', 1);
+    await expect.poll(() => one.leases.sure(lease)).toBe(true);
+    await scope.leave();
+    expect(one.leases.sure(lease)).toBe(false);
+  });
+
+  it('that one cannot use go to others, though they have their share', async () => {
+    const one = await member();
+    const first = one.join('s', 4);
+    await settles('s', [4]);
+    const two = await member();
+    two.join('s', 4);
+    await settles('s', [2, 2]);
+    const [item = 0] = one.held.get('s')?.keys() ?? [];
+    one.held.get('s')?.delete(item);
+    await first.yieldFor(item, 600_000);
+    await settles('s', [1, 3]);
+    expect([...(two.held.get('s')?.keys() ?? [])]).toContain(item);
+    // It stays there: it counts in nobody's share.
+    const others = async () =>
+      (await db.query(`SELECT item, term FROM tidemark.leases WHERE scope = 's' ORDER BY item`)).join(' ');
+    const before = await others();
+    const beats = two.join('beats', 1);
+    await settles('beats', [0, 1]);
+    await beats.leave();
+    expect(await others()).toBe(before);
+    expect(counts('s')).toEqual([1, 3]);
+  });
+
   it('are taken over after a while when the holder stands still, who then learns that it lost them', async () => {
     const one = await member({ ttlMs: 100, beatMs: 600_000 });
     one.join('s', 2);
