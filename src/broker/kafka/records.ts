@@ -5,7 +5,14 @@
 import type { EventMetadata, StoredEvent, Tags } from '../../domain/events.js';
 import { messageOf } from '../../platform/errors.js';
 import type { ChangeEntry, ChannelValue } from '../../projections/types.js';
-import type { OutgoingChange, OutgoingEntry, OutgoingEvent, PublishedLog } from '../ports.js';
+import type {
+  OutgoingChange,
+  OutgoingDeadLetter,
+  OutgoingEntry,
+  OutgoingEvent,
+  PublishedLog,
+  Tail,
+} from '../ports.js';
 
 /** Topic of a log: `<app>.<category>`, `<app>.<projection>.v<version>.changes` or `<app>.<projection>.dead-letters`. */
 export function topicOf(app: string, log: PublishedLog): string {
@@ -97,32 +104,24 @@ function encodeChange(app: string, change: OutgoingChange): OutgoingRecord {
 /** `ce_id` of a change. */
 export const changeId = (log: string, shard: number, seq: number): string => `${log}/${shard}/${seq}`;
 
-export function encodeEntry(app: string, entry: OutgoingEntry): OutgoingRecord {
-  if (entry.kind === 'event') return encodeEvent(app, entry);
-  return entry.kind === 'dead-letter' ? encodeDeadLetter(app, entry.event, entry) : encodeChange(app, entry);
-}
-
-/** What a dead letter of a projection tells beside the event. */
-export interface DeadLetterFacts {
-  readonly projection: string;
-  /** What its fold threw. */
-  readonly error: string;
-  readonly attempts: number;
-}
-
 /** The event as it was published, with what went wrong. */
-export function encodeDeadLetter(app: string, event: OutgoingEvent, facts: DeadLetterFacts): OutgoingRecord {
-  const { key, value, headers } = encodeEvent(app, event);
+function encodeDeadLetter(app: string, letter: OutgoingDeadLetter): OutgoingRecord {
+  const { key, value, headers } = encodeEvent(app, letter.event);
   return {
     key,
     value,
     headers: {
       ...headers,
-      ce_projection: facts.projection,
-      ce_error: facts.error === '' ? 'unknown' : facts.error,
-      ce_attempts: String(facts.attempts),
+      ce_projection: letter.projection,
+      ce_error: letter.error === '' ? 'unknown' : letter.error,
+      ce_attempts: String(letter.attempts),
     },
   };
+}
+
+export function encodeEntry(app: string, entry: OutgoingEntry): OutgoingRecord {
+  if (entry.kind === 'event') return encodeEvent(app, entry);
+  return entry.kind === 'change' ? encodeChange(app, entry) : encodeDeadLetter(app, entry);
 }
 
 /** Thrown inside of this file only: what was expected of a record and not found. */
@@ -222,16 +221,12 @@ function subject(headers: Headers, record: IncomingRecord): string {
   return key === text ? text : wanted(`the key ${JSON.stringify(text)}`, key ?? 'none');
 }
 
-/** Where a record stands in its log, read without a look at the rest. */
-export interface RecordHead {
+export interface Decoded<E> {
+  readonly kind: 'entry';
   readonly seq: number;
   readonly epoch: string;
   /** `ce_id`. */
   readonly id: string;
-}
-
-export interface Decoded<E> extends RecordHead {
-  readonly kind: 'entry';
   readonly entry: E;
 }
 
@@ -250,11 +245,12 @@ function reading<T>(read: () => T): T | Foreign {
   }
 }
 
-/** @returns undefined when it is no record of ours */
-export function headOf(record: IncomingRecord): RecordHead | undefined {
+/** What a record says of its place in its log, without a look at the rest; undefined when it is no record of ours. */
+export function headOf(record: IncomingRecord): Tail | undefined {
   const read = reading(() => {
     const headers = new Headers(record);
-    return { seq: headers.count('ce_seq'), epoch: headers.epoch(), id: headers.text('ce_id') };
+    const [seq, epoch, id] = [headers.count('ce_seq'), headers.epoch(), headers.text('ce_id')];
+    return { seq, epoch, id, time: time(headers) };
   });
   return 'kind' in read ? undefined : read;
 }

@@ -7,7 +7,6 @@ import {
   deadLettersTopic,
   decodeChange,
   decodeEvent,
-  encodeDeadLetter,
   encodeEntry,
   headOf,
   topicOf,
@@ -83,6 +82,9 @@ describe('topics', () => {
     expect(topicOf('shop', changes)).toBe('shop.order_summary.v2.changes');
     expect(changesTopic('shop', 'order_summary', 2)).toBe(topicOf('shop', changes));
     expect(deadLettersTopic('shop', 'order_summary')).toBe('shop.order_summary.dead-letters');
+    expect(topicOf('shop', { kind: 'dead-letters', log: 'x', projection: 'order_summary' })).toBe(
+      'shop.order_summary.dead-letters',
+    );
   });
 });
 
@@ -174,7 +176,7 @@ describe('an event', () => {
           ...head,
           entry: { ...entry, data: JSON.parse(some.data), tags, metadata },
         });
-        expect(headOf(record)).toEqual(head);
+        expect(headOf(record)).toEqual({ ...head, time: some.recordedAt });
       }),
     );
   });
@@ -237,11 +239,19 @@ describe('an event', () => {
 
   test('as a dead letter says what went wrong', () => {
     const { headers, ...rest } = encodeEntry('shop', event);
-    const facts = { projection: 'order_summary', error: 'Error: no ü', attempts: 3 };
-    expect(encodeDeadLetter('shop', event, facts)).toEqual({
+    const letter = {
+      kind: 'dead-letter',
+      shard: 3,
+      seq: 17,
+      event,
+      projection: 'totals',
+      attempts: 3,
+    } as const;
+    expect(encodeEntry('shop', { ...letter, error: 'Error: no ü' })).toEqual({
       ...rest,
-      headers: { ...headers, ce_projection: 'order_summary', ce_error: 'Error: no ü', ce_attempts: '3' },
+      headers: { ...headers, ce_projection: 'totals', ce_error: 'Error: no ü', ce_attempts: '3' },
     });
+    expect(encodeEntry('shop', { ...letter, error: '' }).headers['ce_error']).toBe('unknown');
   });
 });
 
