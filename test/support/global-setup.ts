@@ -9,6 +9,8 @@ declare module 'vitest' {
     postgresUrl: string;
     /** `host:port`; none where there is no Kafka. */
     kafkaBrokers: readonly string[];
+    /** Whether tests can start brokers of their own. */
+    canStartKafka: boolean;
   }
 }
 
@@ -26,6 +28,7 @@ async function kafka(project: TestProject): Promise<Stop> {
   // Programs that tests start have a Kafka where a test says so, not because the run was given one.
   delete process.env['KAFKA_BROKERS'];
   project.provide('kafkaBrokers', server.brokers);
+  project.provide('canStartKafka', server.canStart);
   return () => server.stop();
 }
 

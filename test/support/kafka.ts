@@ -12,5 +12,8 @@ export const kafka = kafkaTools(kafkaBrokers);
 /** A suite that needs a Kafka. */
 export const describeKafka = describe.skipIf(kafkaBrokers.length === 0);
 
+/** A suite that starts brokers of its own (kafka/cluster.ts), to kill them; a Kafka that was given will not do. */
+export const describeKafkaCluster = describe.skipIf(!inject('canStartKafka'));
+
 /** A name for an application, so that its topics and groups are this test's alone. */
 export const uniqueName = (prefix = 'app'): string => `${prefix}_${randomBytes(6).toString('hex')}`;

@@ -5,14 +5,18 @@
 import { Kafka, logLevel } from 'kafkajs';
 import { startKafka } from './cluster.js';
 import { NoKafka } from './errors.js';
+import { kafkaJars } from './jars.js';
+import { checkJava } from './java.js';
 
 export interface SharedKafka {
   /** `host:port`; none: there is no Kafka here. */
   readonly brokers: readonly string[];
+  /** Whether tests can start brokers of their own, to kill them. */
+  readonly canStart: boolean;
   stop(): Promise<void>;
 }
 
-const WAY_OUT = 'Install Java 17 and Maven, or set KAFKA_BROKERS to a Kafka that runs';
+const WAY_OUT = 'Install Java 17 and Maven, or set KAFKA_BROKERS (enough for tests that kill no broker)';
 
 /** @throws Error in one line */
 async function reach(brokers: readonly string[]): Promise<void> {
@@ -42,18 +46,19 @@ async function reach(brokers: readonly string[]): Promise<void> {
  * @throws Error when KAFKA_BROKERS cannot be reached; in CI, where there is no Kafka
  */
 export async function sharedKafka(env: NodeJS.ProcessEnv = process.env): Promise<SharedKafka> {
+  const stop = async (): Promise<void> => undefined;
   const given = (env['KAFKA_BROKERS'] ?? '').split(',').flatMap((broker) => broker.trim() || []);
-  if (given.length > 0) {
-    await reach(given);
-    return { brokers: given, stop: async () => undefined };
-  }
+  if (given.length > 0) await reach(given);
   try {
-    return await startKafka();
+    if (given.length === 0) return { ...(await startKafka()), canStart: true };
+    await checkJava();
+    await kafkaJars();
+    return { brokers: given, canStart: true, stop };
   } catch (error) {
     if (!(error instanceof NoKafka)) throw error;
-    const why = `NO KAFKA: ${error.message}`;
+    const why = `${given.length > 0 ? 'NO KAFKA OF OUR OWN' : 'NO KAFKA'}: ${error.message}`;
     if (env['CI']) throw new Error(`${why}; in CI that is a failure. ${WAY_OUT}.`, { cause: error });
     console.warn(`\n!!! ${why}. Tests that need one are SKIPPED. ${WAY_OUT}.\n`);
-    return { brokers: [], stop: async () => undefined };
+    return { brokers: given, canStart: false, stop };
   }
 }
