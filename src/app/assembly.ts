@@ -17,7 +17,7 @@ import type { Signer } from '../platform/signing.js';
 import { Recent } from '../platform/recent.js';
 import { Wakeups } from '../platform/wakeups.js';
 import type { Config } from './config.js';
-import type { Context, RoleLayer } from './context.js';
+import type { Context } from './context.js';
 import { Databases } from './databases.js';
 import { Health, type Phase } from './health.js';
 import { createHints } from './hints.js';
@@ -26,10 +26,7 @@ import { urlHost } from './http/listen.js';
 import { feedMetrics, projectionGauges } from './metrics/read-side.js';
 import { MetricsRegistry } from './metrics/registry.js';
 import { buildRunner } from './rebuild/runner.js';
-import { createApiRole } from './roles/api.js';
-import { createGatewayRole } from './roles/gateway.js';
-import { createIdleRelay } from './roles/idle-relay.js';
-import { createProjectorRole } from './roles/projector.js';
+import { createRoles } from './roles/roles.js';
 import { stackOf, type Layer, type Stack } from './stack.js';
 import { VERSION } from './version.js';
 
@@ -108,32 +105,19 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   return { context, ops, base };
 }
 
-function createRoles(context: Context, options: AssemblyOptions) {
-  const { checkQueryOutput, url, appModule } = options;
-  const { roles } = context.config;
-  const gateway = roles.includes('gateway') ? createGatewayRole(context) : undefined;
-  const { logger, config } = context;
-  const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
-  const projector = roles.includes('projector') ? createProjectorRole(context, build) : undefined;
-  const api = roles.includes('api') ? createApiRole(context, { checkQueryOutput }) : undefined;
-  const relay = roles.includes('relay') && !context.kafka ? createIdleRelay(context) : undefined;
-  return { gateway, projector, relay, api };
-}
-
 export function assemble(options: AssemblyOptions): Assembly {
-  const { app, config, logger } = options;
+  const { app, config, logger, url, appModule, checkQueryOutput } = options;
   const { context, ops, base } = createContext(options);
   const { registry } = context;
-  const { gateway, projector, relay, api } = createRoles(context, options);
-  // They stop in the reverse order: what was answered is sent on, then projected, then shown.
-  const roles: RoleLayer[] = [gateway, projector, relay, api].filter((role) => role !== undefined);
+  const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
+  const { gateway, projector, api, all, layers } = createRoles(context, { checkQueryOutput, build });
   const { projections } = app;
   const tracker = new ProgressTracker({ projections, looks: registry });
   const follower = projector && new StateFollower({ db: ops, projections, registry, tracker, logger });
   const statuses = () => projectionStatuses(app, { tracker, directives: registry });
   projectionGauges(context.metrics, statuses, registry);
   const { phase } = options;
-  const concerns = () => roles.flatMap((role) => role.concerns?.() ?? []);
+  const concerns = () => all.flatMap((role) => role.concerns?.() ?? []);
   const health = new Health({
     roles: config.roles,
     phase,
@@ -143,7 +127,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     versions: registry,
   });
   const readiness = () => health.readiness();
-  const http = createHttpLayer(context, { roles, version: VERSION, readiness });
+  const http = createHttpLayer(context, { roles: all, version: VERSION, readiness });
   const watching = service('progress', {
     start: async () => undefined,
     async stop() {
@@ -152,9 +136,9 @@ export function assemble(options: AssemblyOptions): Assembly {
     },
   });
   // The registry looks for the first time when it starts: who listens to it was made before.
-  const layers = [...base, watching, ...roles, http];
+  const whole = [...base, watching, ...layers, http];
   return {
-    stack: stackOf('tidemark', layers, { logger, stopTimeoutMs: config.stopTimeoutMs }),
+    stack: stackOf('tidemark', whole, { logger, stopTimeoutMs: config.stopTimeoutMs }),
     inside: api?.inside,
     statuses,
     urls() {

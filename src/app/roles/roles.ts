@@ -1,0 +1,44 @@
+/** The roles of one process, put together as its environment says. */
+import type { BuildersOptions } from '../../projections/rebuild/builders.js';
+import type { Context, RoleLayer } from '../context.js';
+import type { Layer } from '../stack.js';
+import { createWriteSide } from '../write-side.js';
+import { createApiRole, type ApiRole } from './api.js';
+import { createGatewayRole, type GatewayRole } from './gateway.js';
+import { createIdleRelay } from './idle-relay.js';
+import { createProjectorRole, type ProjectorRole } from './projector.js';
+
+export interface Roles {
+  readonly gateway: GatewayRole | undefined;
+  readonly projector: ProjectorRole | undefined;
+  readonly api: ApiRole | undefined;
+  readonly all: readonly RoleLayer[];
+  /** What is to be started, in this order; roles, and what they share. */
+  readonly layers: readonly Layer[];
+}
+
+export interface RolesOptions {
+  readonly checkQueryOutput: boolean;
+  /** Runs a build of a version. */
+  readonly build: BuildersOptions['run'];
+}
+
+export function createRoles(context: Context, { checkQueryOutput, build }: RolesOptions): Roles {
+  const { app, config, kafka } = context;
+  const has = (role: RoleLayer['name']): boolean => config.roles.includes(role);
+  const gateway = has('gateway') ? createGatewayRole(context) : undefined;
+  const projector = has('projector') ? createProjectorRole(context, build) : undefined;
+  const inbound = has('relay') && kafka !== undefined && app.consumers.length > 0;
+  const writeSide = has('api') || inbound ? createWriteSide(context) : undefined;
+  const api = has('api') && writeSide ? createApiRole(context, { writeSide, checkQueryOutput }) : undefined;
+  const relay = has('relay') ? createIdleRelay(context) : undefined;
+  const there = <T>(layer: T | undefined): layer is T => layer !== undefined;
+  return {
+    gateway,
+    projector,
+    api,
+    all: [gateway, projector, relay, api].filter(there),
+    // They stop in the reverse order: no new command, what was answered is sent on, then projected, then shown.
+    layers: [gateway, projector, writeSide, relay, api].filter(there),
+  };
+}
