@@ -1,13 +1,11 @@
 /** What `npm run fault -- <name|all>` does: runs scenarios on a Postgres and a Kafka of its own, and prints a line for each. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { startTemporaryPostgres } from '../../../src/app/embedded/temporary.js';
 import { startKafka } from '../../support/kafka/cluster.js';
+import { FailingPostgres } from './failing-postgres.js';
 import { lineOf } from './line.js';
 import { SCENARIOS } from './scenarios/all.js';
-import { runScenario, type OwnCluster, type Place, type Scenario } from './world.js';
+import { runScenario, type Place, type Scenario } from './world.js';
 
 const USAGE = `usage: npm run fault -- <name|all> [--seed <number>] [--scale <number>] [--minutes <number>]
 
@@ -41,27 +39,32 @@ function wanted(): Wanted | undefined {
   return { scenarios, seed, scale, minutes };
 }
 
-/** A Kafka of its own for one run of one scenario: what it leaves behind disturbs no other. */
-async function withCluster<T>(brokers: 1 | 3, work: (cluster: OwnCluster) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'tidemark-fault-kafka-'));
+/** A Kafka of its own for each run of a scenario, and a Postgres where it needs one: what it leaves behind disturbs no other. */
+async function withPlace<T>(
+  scenario: Scenario,
+  shared: string,
+  work: (place: Place) => Promise<T>,
+): Promise<T> {
+  const cluster = await startKafka({ brokers: scenario.brokers ?? 1 });
   try {
-    const cluster = await startKafka({ brokers, folder });
+    const own = { brokers: cluster.brokers, cluster };
+    if (!scenario.server) return await work({ ...own, postgresUrl: shared });
+    const server = await FailingPostgres.start();
     try {
-      return await work({ ...cluster, folder });
+      return await work({ ...own, postgresUrl: server.url, server });
     } finally {
-      await cluster.stop();
+      await server.stop();
     }
   } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    await cluster.stop();
   }
 }
 
 /** @returns whether all was well */
 async function runOne(scenario: Scenario, postgresUrl: string, { seed, scale }: Wanted): Promise<boolean> {
-  const outcome = await withCluster(scenario.brokers ?? 1, (cluster) => {
-    const place: Place = { postgresUrl, brokers: cluster.brokers, cluster };
-    return runScenario(scenario, place, { seed, scale });
-  });
+  const outcome = await withPlace(scenario, postgresUrl, (place) =>
+    runScenario(scenario, place, { seed, scale }),
+  );
   console.log(lineOf(scenario.name, outcome));
   for (const fault of outcome.faults) console.log(`  FAULT ${fault}`);
   if (outcome.faults.length > 0) console.log(`  logs of its processes: ${outcome.folder}`);

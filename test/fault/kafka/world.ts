@@ -11,6 +11,7 @@ import { randomFrom } from '../../support/random.js';
 import { appNamed } from './app.js';
 import { Cast } from './cast.js';
 import { Databases } from './databases.js';
+import type { FailingPostgres } from './failing-postgres.js';
 import { judge, type Expectations, type Verdict } from './judge.js';
 import { Load } from './load.js';
 import type { Metrics } from './metrics.js';
@@ -22,12 +23,9 @@ export interface Place {
   readonly postgresUrl: string;
   readonly brokers: readonly string[];
   /** Where the brokers are the scenario's own: they may be killed. */
-  readonly cluster?: OwnCluster;
-}
-
-export interface OwnCluster extends KafkaCluster {
-  /** Its brokers' folders are `broker-1`, …; their data is in `data`. */
-  readonly folder: string;
+  readonly cluster?: KafkaCluster;
+  /** Where the Postgres is the scenario's own: it may fail. */
+  readonly server?: FailingPostgres;
 }
 
 /** What a scenario has in its hands. */
@@ -39,7 +37,9 @@ export interface World {
   readonly databases: Databases;
   readonly brokers: readonly string[];
   /** @throws Error where the brokers are not the scenario's own */
-  readonly cluster: OwnCluster;
+  readonly cluster: KafkaCluster;
+  /** @throws Error where the Postgres is not the scenario's own */
+  readonly server: FailingPostgres;
   /** A random whole number from 0 to below its argument; the schedule comes from it. */
   readonly below: (below: number) => number;
   /** How much of everything; 1 is the usual. */
@@ -55,6 +55,8 @@ export interface Scenario {
   readonly title: string;
   /** Brokers of its own; none: any will do. */
   readonly brokers?: 1 | 3;
+  /** It needs a Postgres of its own. */
+  readonly server?: true;
   /** Roles of the processes that are there at the beginning; each is a process. */
   readonly roles?: readonly string[];
   readonly expect?: Partial<Expectations>;
@@ -112,6 +114,10 @@ export async function runScenario(
     get cluster() {
       if (!place.cluster) throw new Error(`${scenario.name} needs brokers of its own`);
       return place.cluster;
+    },
+    get server() {
+      if (!place.server) throw new Error(`${scenario.name} needs a Postgres of its own`);
+      return place.server;
     },
     below: randomFrom(seed),
     scale,

@@ -1,7 +1,7 @@
 /** Every scenario, in the order in which `all` runs them. */
 import type { Scenario } from '../world.js';
 import { brokerKilled, kafkaAway, leaderKilled, restoredBroker } from './brokers.js';
-import { restoredDatabase } from './databases.js';
+import { failover, restoredDatabase } from './databases.js';
 import { lostTail, relayKilled, zombieRelay } from './relay.js';
 import { rebalanceStorm, retention, topicRemade } from './topics.js';
 
@@ -13,6 +13,7 @@ export const SCENARIOS: readonly Scenario[] = [
   retention,
   rebalanceStorm,
   restoredDatabase,
+  failover,
   brokerKilled,
   kafkaAway,
   restoredBroker,

@@ -8,16 +8,19 @@ import type { Scenario, World } from '../world.js';
 
 export const brokerKilled: Scenario = {
   name: 'broker-killed',
-  title: 'the only broker is killed with -9 and started again, under load',
+  title: 'the only broker is killed with -9 or frozen, and comes back, under load',
   brokers: 1,
   async play({ cluster, load, below, times, happened }) {
     const [broker] = cluster.nodes;
     for (let round = times(4); round > 0; round--) {
       await load.more(50 + below(100));
-      happened('broker killed');
-      await broker?.kill();
-      await load.more(20 + below(60));
-      await broker?.start();
+      const frozen = below(3) === 0;
+      happened(`broker ${frozen ? 'frozen' : 'killed'}`);
+      if (frozen) broker?.pause();
+      else await broker?.kill();
+      await load.more(40 + below(200));
+      if (frozen) broker?.resume();
+      else await broker?.start();
     }
     await load.more(100);
   },

@@ -12,44 +12,79 @@ const readiness = async (http: string): Promise<string> =>
     () => '',
   );
 
-/** Somewhat later than a copy of the database was made, everybody is killed and the copy put in its place. */
-async function goBack(world: World): Promise<void> {
-  const { cast, load, databases, below } = world;
-  const forget = load.mark();
+/** Postgres goes back to an earlier moment. @returns goes there, and says what it was */
+type TimeMachine = (world: World) => Promise<() => Promise<string>>;
+
+/** A copy is put in the place of the database, by chance under everybody's feet, else while nobody is there. */
+const byCopy: TimeMachine = async ({ databases, cast, below }) => {
   const copy = await databases.copy();
+  const underFeet = below(2) === 0;
+  return async () => {
+    if (!underFeet) await Promise.all(cast.of().map((actor) => cast.end(actor)));
+    await databases.restore(copy);
+    if (!underFeet) await Promise.all(ROLES.map((roles) => cast.start(roles)));
+    return underFeet ? 'database restored under everybody' : 'database restored';
+  };
+};
+
+/** The server dies, and one that has not got all of its log takes its place: another timeline. */
+const byFailover: TimeMachine = async ({ server }) => {
+  await server.keep();
+  return async () => {
+    await server.failOver();
+    return 'failover that lost its tail';
+  };
+};
+
+async function goBack(world: World, machine: TimeMachine): Promise<void> {
+  const { load, below, happened } = world;
+  const forget = load.mark();
+  const back = await machine(world);
   await load.more(60 + below(150));
   await load.stop();
-  world.happened('database restored');
-  await Promise.all(cast.of().map((actor) => cast.end(actor)));
-  await databases.restore(copy);
+  happened(await back());
   forget();
-  await Promise.all(ROLES.map((roles) => cast.start(roles)));
   load.start();
 }
+
+async function untilToldAndMended(world: World): Promise<void> {
+  const { app, cast, load, databases, below, happened } = world;
+  const relay = cast.the('relay');
+  await eventually('the relay tells of it', async () => (await readiness(relay.http)).includes('diverged'));
+  await load.more(30 + below(100));
+  await load.stop();
+  const db = openDatabase(databases.url);
+  try {
+    await eventually('read models go on without the relay', () => isCaughtUp(db, app));
+  } finally {
+    await db.end();
+  }
+  load.start();
+  await load.more(30);
+  happened('doctor --new-epoch');
+  await runDoctor(world);
+  await load.more(60);
+}
+
+const behindKafka = (machine: TimeMachine): Pick<Scenario, 'expect' | 'play'> => ({
+  expect: { begin: 'fork', resets: true },
+  async play(world) {
+    await world.load.more(80 + world.below(100));
+    await goBack(world, machine);
+    await untilToldAndMended(world);
+  },
+});
 
 export const restoredDatabase: Scenario = {
   name: 'restored-database',
   title:
     'the database is restored and Kafka is ahead of it: the relay stops until the doctor begins a new epoch',
-  expect: { begin: 'fork', resets: true },
-  async play(world) {
-    const { app, cast, load, databases, below } = world;
-    await load.more(80 + below(100));
-    await goBack(world);
-    const relay = cast.the('relay');
-    await eventually('the relay tells of it', async () => (await readiness(relay.http)).includes('diverged'));
-    await load.more(30 + below(100));
-    await load.stop();
-    const db = openDatabase(databases.url);
-    try {
-      await eventually('read models go on without the relay', () => isCaughtUp(db, app));
-    } finally {
-      await db.end();
-    }
-    load.start();
-    await load.more(30);
-    world.happened('doctor --new-epoch');
-    await runDoctor(world);
-    await load.more(60);
-  },
+  ...behindKafka(byCopy),
+};
+
+export const failover: Scenario = {
+  name: 'failover',
+  title: 'Postgres fails over and loses its tail, under everybody: as above',
+  server: true,
+  ...behindKafka(byFailover),
 };
