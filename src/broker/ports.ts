@@ -54,6 +54,14 @@ export interface FeedObserver {
   gapHealed?(log: string): void;
   /** Entries came that had been handed over before. */
   repeatsDropped?(log: string, count: number): void;
+  /** Kafka gave records that are of no use here: of another epoch than the log’s, or not ours at all. */
+  foreignDropped?(log: string, count: number): void;
+  /** A look at the heads found entries that Kafka had not given though it had the time. */
+  tailFound?(log: string): void;
+  /** A shard that was far behind has made it up from Postgres, and is back at what comes. */
+  lagMadeUp?(log: string): void;
+  /** A consumer was lost, or could not be made; another one takes its place. */
+  consumerReplaced?(log: string): void;
 }
 
 export interface Feed<E extends Sequenced> {

@@ -6,7 +6,7 @@ import { TidemarkError } from '../platform/errors.js';
 import type { LogPage } from '../event-store/types.js';
 import type { ChangeEntry } from '../projections/types.js';
 import { Change } from './change.js';
-import { Coalesced } from './coalesced.js';
+import { Coalesced } from '../platform/coalesced.js';
 import type { Ring } from './ring.js';
 
 const PAGE = 500;

@@ -14,7 +14,7 @@ import { changeLogName, type ShardSeq } from '../protocol/positions.js';
 import { Backfill } from './backfill.js';
 import { Change } from './change.js';
 import { Channels } from './channels.js';
-import { Coalesced } from './coalesced.js';
+import { Coalesced } from '../platform/coalesced.js';
 import { encodeChanges } from './encoding.js';
 import type { GatewaySettings } from './options.js';
 import { readableHeads, untilWorks } from './patience.js';

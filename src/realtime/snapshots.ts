@@ -4,7 +4,7 @@ import type { ShardSeq } from '../protocol/positions.js';
 import type { SnapshotFilter } from '../projections/types.js';
 import type { ChannelFilter } from './bindings.js';
 import type { Channel } from './channels.js';
-import { Gate } from './coalesced.js';
+import { Gate } from '../platform/coalesced.js';
 import type { FollowedLog } from './followed-log.js';
 import type { GatewaySettings } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';

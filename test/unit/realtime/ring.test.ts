@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Change } from '../../../src/realtime/change.js';
-import { Coalesced, Gate } from '../../../src/realtime/coalesced.js';
+import { Coalesced, Gate } from '../../../src/platform/coalesced.js';
 import { FrameAllowance } from '../../../src/realtime/frame-allowance.js';
 import { Ring } from '../../../src/realtime/ring.js';
 import { Turns } from '../../../src/realtime/turns.js';
