@@ -1,14 +1,14 @@
 /** The `gateway` role: the realtime socket, fed from the change logs. */
-import { PostgresFeed } from '../../broker/postgres/feed.js';
 import { isTidemarkError } from '../../platform/errors.js';
 import { readHeads } from '../../platform/postgres/logs.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { readChanges } from '../../projections/change-log.js';
 import { readSnapshot } from '../../projections/snapshot.js';
-import type { ChangeEntry, ServingGate } from '../../projections/types.js';
+import type { ServingGate } from '../../projections/types.js';
 import { createGateway, type Gateway } from '../../realtime/gateway.js';
 import type { ChangeSource } from '../../realtime/ports.js';
 import type { Context, RoleLayer } from '../context.js';
+import { changeFeed } from '../feeds.js';
 import { listenFailure } from '../http/listen.js';
 import { gatewayMetrics } from '../metrics/realtime.js';
 import { chooseSocketEngine } from '../sockets.js';
@@ -32,36 +32,14 @@ const changeSource = (db: Database, gate: ServingGate): ChangeSource => ({
 const DRAIN_SHARE = 0.25;
 
 export function createGatewayRole(context: Context): GatewayRole {
-  const {
-    app,
-    config,
-    databases,
-    wakeups,
-    leases,
-    probe,
-    recent,
-    logger,
-    signer,
-    metrics,
-    feedObserver,
-    registry,
-  } = context;
+  const { app, config, databases, probe, logger, signer, metrics, registry } = context;
   const db = databases.open('gateway', config.poolSize);
   const source = changeSource(db, registry);
   const gateway = createGateway({
     app,
     engine: chooseSocketEngine(config.socketEngine, logger),
     source,
-    feed: new PostgresFeed<ChangeEntry>({
-      read: async (log, shard, after, limit) => {
-        const entries = recent.changes.after(log, shard, after, limit);
-        return entries ? { kind: 'entries', entries } : source.readChanges(log, shard, after, limit);
-      },
-      wakeups,
-      leases,
-      logger,
-      observer: feedObserver,
-    }),
+    feed: changeFeed(context, db, source.readChanges),
     gate: registry,
     signer,
     logger,

@@ -1,13 +1,10 @@
 /** The `projector` role: events in, read models and change logs out. */
-import { PostgresFeed } from '../../broker/postgres/feed.js';
-import type { StoredEvent } from '../../domain/events.js';
-import { readShard } from '../../event-store/reads.js';
-import { eventStoreStatements } from '../../event-store/statements.js';
 import { service } from '../../platform/lifecycle.js';
 import { Projections } from '../../projections/projections.js';
 import { Builders, type BuildersOptions } from '../../projections/rebuild/builders.js';
 import { retentionOf, Trimmer } from '../../projections/trimming/trimmer.js';
 import type { Context, RoleLayer } from '../context.js';
+import { eventFeed } from '../feeds.js';
 import { projectorMetrics } from '../metrics/read-side.js';
 import { trimmingMetrics } from '../metrics/trimming.js';
 
@@ -17,21 +14,9 @@ export interface ProjectorRole extends RoleLayer {
 
 /** @param build runs a build of one of its versions */
 export function createProjectorRole(context: Context, build: BuildersOptions['run']): ProjectorRole {
-  const { app, config, databases, wakeups, announcer, recent, leases, logger, metrics, feedObserver } =
-    context;
+  const { app, config, kafka, databases, announcer, recent, leases, logger, metrics } = context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
-  const statements = eventStoreStatements(db);
-  const feed = new PostgresFeed<StoredEvent>({
-    read: async (log, shard, after, limit) => {
-      const entries = recent.events.after(log, shard, after, limit);
-      if (entries) return { kind: 'entries', entries };
-      return readShard(db, statements, log, shard, after, limit);
-    },
-    wakeups,
-    leases,
-    logger,
-    observer: feedObserver,
-  });
+  const feed = eventFeed(context, db);
   const observer = projectorMetrics(metrics);
   const projections = new Projections({
     app,
@@ -39,7 +24,7 @@ export function createProjectorRole(context: Context, build: BuildersOptions['ru
     feed,
     leases,
     announcer,
-    ...(config.roles.includes('gateway') ? { recent: recent.changes } : {}),
+    ...(config.roles.includes('gateway') && !kafka ? { recent: recent.changes } : {}),
     logger,
     directives: context.registry,
     observer,

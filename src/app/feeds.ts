@@ -1,0 +1,60 @@
+/**
+ * What the roles of a process follow: Kafka where there is one, Postgres else. Both read from Postgres what does not come by
+ * itself, and go by the same checkpoints, so that an application can move from one to the other.
+ */
+import { createKafka } from '../broker/kafka/client.js';
+import { changeLogs, eventLogs, KafkaFeed } from '../broker/kafka/feed.js';
+import type { PageReader } from '../broker/members.js';
+import type { Feed } from '../broker/ports.js';
+import { PostgresFeed } from '../broker/postgres/feed.js';
+import type { StoredEvent } from '../domain/events.js';
+import { readShard } from '../event-store/reads.js';
+import { eventStoreStatements } from '../event-store/statements.js';
+import type { Database } from '../platform/postgres/database.js';
+import { readHeads } from '../platform/postgres/logs.js';
+import type { ChangeEntry } from '../projections/types.js';
+import type { Context } from './context.js';
+
+/** Events, for the projectors. */
+export function eventFeed(context: Context, db: Database): Feed<StoredEvent> {
+  const { app, kafka, recent, probe, wakeups, leases, logger, feedObserver: observer } = context;
+  const statements = eventStoreStatements(db);
+  const read: PageReader<StoredEvent> = async (log, shard, after, limit) => {
+    const entries = recent.events.after(log, shard, after, limit);
+    if (entries) return { kind: 'entries', entries };
+    return readShard(db, statements, log, shard, after, limit);
+  };
+  const shared = { read, wakeups, leases, logger, observer };
+  if (!kafka) return new PostgresFeed(shared);
+  return new KafkaFeed({
+    ...shared,
+    kafka: createKafka(kafka, logger),
+    app: app.name,
+    logOf: eventLogs(app.name),
+    probe,
+  });
+}
+
+/** Changes of rows, for the gateway. @param fromPostgres reads pages of a change log */
+export function changeFeed(
+  context: Context,
+  db: Database,
+  fromPostgres: PageReader<ChangeEntry>,
+): Feed<ChangeEntry> {
+  const { app, kafka, recent, probe, wakeups, leases, logger, feedObserver: observer } = context;
+  const read: PageReader<ChangeEntry> = async (log, shard, after, limit) => {
+    const entries = recent.changes.after(log, shard, after, limit);
+    return entries ? { kind: 'entries', entries } : fromPostgres(log, shard, after, limit);
+  };
+  const shared = { read, wakeups, leases, logger, observer };
+  if (!kafka) return new PostgresFeed(shared);
+  return new KafkaFeed({
+    ...shared,
+    kafka: createKafka(kafka, logger),
+    app: app.name,
+    logOf: changeLogs(app.name),
+    probe,
+    // A change that Postgres does not have (it was restored) is shown to nobody.
+    confirm: (log) => readHeads(db, { events: [], changes: [log] }),
+  });
+}
