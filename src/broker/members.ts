@@ -6,7 +6,7 @@
 import type { LogPage } from '../event-store/types.js';
 import type { Logger } from '../platform/logger.js';
 import { jittered } from '../platform/pause.js';
-import type { LeaseTaker, Leases } from '../platform/postgres/leases.js';
+import type { Lease, LeaseTaker, Leases } from '../platform/postgres/leases.js';
 import { Permits } from './permits.js';
 import type { FeedObserver, JoinRequest, Membership, Sequenced } from './ports.js';
 import { ShardLoop } from './shard-loop.js';
@@ -20,6 +20,8 @@ export interface MembersOptions {
   readonly observer?: FeedObserver;
   /** How many shards that are far behind may hold pages (two each) at once; 8 unless told otherwise. */
   readonly maxBehind?: number;
+  /** Failures that whoever rejected has told of in words of his own: they are not complained of once more. */
+  readonly told?: (error: unknown) => boolean;
   /** About how long a shard that the member does not want now is left alone; 1,000 ms unless told otherwise. */
   readonly notNowMs?: number;
 }
@@ -53,8 +55,8 @@ export class Members<E extends Sequenced> {
 
   join(request: JoinRequest<E>, source: Source<E>): Member<E> {
     const loops = new Map<number, ShardLoop<E>>();
-    const begin = (shard: number, notNow: NotNow): void => {
-      loops.set(shard, this.#loop(request, source, shard, notNow));
+    const begin = (shard: number, notNow: NotNow, lease?: Lease): void => {
+      loops.set(shard, this.#loop(request, source, { shard, lease }, notNow));
     };
     const end = async (shard: number): Promise<void> => {
       const loop = loops.get(shard);
@@ -79,6 +81,7 @@ export class Members<E extends Sequenced> {
 
   /** Logs what went wrong with a log; the same only now and then. */
   complain(what: string, details: Readonly<Record<string, unknown>>): void {
+    if (this.#options.told?.(details['err']) === true) return;
     const id = `${what}/${String(details['log'])}/${String(details['group'])}`;
     const now = performance.now();
     if (now - (this.#complained.get(id) ?? Number.NEGATIVE_INFINITY) < COMPLAIN_EVERY_MS) return;
@@ -94,7 +97,7 @@ export class Members<E extends Sequenced> {
   /** Spreads the shards: a lease each. A shard that is not wanted now goes back, so that another member may try. */
   #share(
     request: JoinRequest<E>,
-    begin: (shard: number, notNow: NotNow) => void,
+    begin: (shard: number, notNow: NotNow, lease: Lease) => void,
     end: (shard: number) => Promise<void>,
   ): () => Promise<void> {
     const notNow: NotNow = async (shard) => {
@@ -104,7 +107,7 @@ export class Members<E extends Sequenced> {
       await new Promise(() => undefined);
     };
     const taker: LeaseTaker = {
-      gained: ({ item }) => begin(item, notNow),
+      gained: (lease) => begin(lease.item, notNow, lease),
       lost: ({ item }) => end(item),
     };
     const participation = this.#options.leases.join(
@@ -119,13 +122,18 @@ export class Members<E extends Sequenced> {
     await new Promise((resolve) => setTimeout(resolve, jittered((this.#options.notNowMs ?? 1_000) * 1.33)));
   }
 
-  #loop(request: JoinRequest<E>, source: Source<E>, shard: number, notNow: NotNow): ShardLoop<E> {
+  #loop(
+    request: JoinRequest<E>,
+    source: Source<E>,
+    { shard, lease }: { readonly shard: number; readonly lease: Lease | undefined },
+    notNow: NotNow,
+  ): ShardLoop<E> {
     const { observer } = this.#options;
-    const { log, group, maxBatch, open } = request;
+    const { log, group, maxBatch } = request;
     return new ShardLoop<E>({
       shard,
       maxBatch,
-      open,
+      open: (one) => request.open(one, lease),
       read: (one, after, limit) => source.read(one, after, limit),
       closed: (failed) => source.closed?.(shard, failed),
       notNow,
