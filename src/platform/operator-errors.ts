@@ -33,6 +33,14 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'Postgres refused what an append would store',
     'Nothing to do where a client sent it: it is answered `invalid_payload`. Else mend what emitted the event.',
   ),
+  broker_refused: inLog(
+    'Kafka refused what was asked of it',
+    'Mend what the message names: rights, a limit of the brokers, or what the cluster allows for topics.',
+  ),
+  broker_unavailable: inLog(
+    'Kafka cannot be reached, or a partition takes no records now',
+    'Nothing to do where it is short: it is tried again and nothing is lost. Else see to what the message names.',
+  ),
   data_dir: atStart(
     'The data folder cannot be used',
     'Set TIDEMARK_DATA_DIR to a folder that can be written.',
@@ -87,6 +95,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'The schema has something of the projection’s name',
     'Rename the projection, or what stands in its place.',
   ),
+  record_too_large: inLog(
+    'A record is larger than its topic takes',
+    'Raise `max.message.bytes` of the topic that the message names; the shard waits for it.',
+  ),
   schema_too_old: atStart(
     'The schema was not brought up to date yet',
     'Run `tidemark migrate`, or start the application once with this version.',
@@ -95,6 +107,14 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
   shard_count_changed: atStart(
     'The number of shards is fixed when a log is created',
     'Set `shards` back to what the message names.',
+  ),
+  topic_mismatch: atStart(
+    'A topic has another number of partitions than its log has shards',
+    'Delete the topic (it is made again and filled from Postgres), or give the application another name.',
+  ),
+  topic_remade: inLog(
+    'A topic was deleted and made again, or a partition lost its end',
+    'Nothing to do: what is missing is sent again from Postgres.',
   ),
   unknown_log: inLog(
     'There is no such log',

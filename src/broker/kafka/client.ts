@@ -1,12 +1,17 @@
 /** Makes kafkajs clients of the settings: our logger, our time-outs, nothing made by the way. */
-import { Kafka, logLevel, type LogEntry, type SASLOptions } from 'kafkajs';
+import { connect as connectPlain, isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { Kafka, logLevel, type ISocketFactory, type LogEntry, type SASLOptions } from 'kafkajs';
 import type { Logger } from '../../platform/logger.js';
 import { mendRequestQueue } from './queue.js';
 import type { KafkaSettings } from './settings.js';
 
 /** Until a connection stands, in milliseconds. */
 export const CONNECT_MS = 3_000;
+/** Until a log-in is through, in milliseconds. */
+export const AUTHENTICATE_MS = 10_000;
 const REQUEST_MS = 15_000;
+const KEEP_ALIVE_MS = 60_000;
 
 /** Facts of a line of kafkajs that may be shown; it hangs payloads on others. */
 const SHOWN = ['broker', 'groupId', 'topic', 'partition', 'error', 'retryCount', 'retryTime'] as const;
@@ -33,6 +38,16 @@ function saslOptions({ mechanism, username, password }: NonNullable<KafkaSetting
     : { mechanism, username, password };
 }
 
+/** As kafkajs’s own, but that small requests do not wait for the answer to the one before (Nagle). */
+export const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
+    : connectPlain({ host, port }, onConnect);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  return socket;
+};
+
 /** What connects, of the settings; for `Kafka` and for our own connections alike. */
 export const connectionOptions = ({ brokers, tls, sasl, clientId }: KafkaSettings) => ({
   brokers: [...brokers],
@@ -40,8 +55,9 @@ export const connectionOptions = ({ brokers, tls, sasl, clientId }: KafkaSetting
   ssl: typeof tls === 'boolean' ? tls : { ca: tls.ca },
   ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
   connectionTimeout: CONNECT_MS,
-  authenticationTimeout: 10_000,
+  authenticationTimeout: AUTHENTICATE_MS,
   requestTimeout: REQUEST_MS,
+  socketFactory,
 });
 
 /**

@@ -1,0 +1,68 @@
+/** What Kafka answers and what kafkajs throws, as errors of ours: what may pass, and what somebody has to mend. */
+import kafkaErrors from 'kafkajs/src/protocol/error.js';
+import { isTidemarkError, messageOf, TidemarkError } from '../../../platform/errors.js';
+
+/** Codes of Kafka’s protocol that we act upon. */
+export const CODE = {
+  none: 0,
+  offsetOutOfRange: 1,
+  unknownTopic: 3,
+  leaderNotAvailable: 5,
+  notLeader: 6,
+  timedOut: 7,
+  messageTooLarge: 10,
+  recordListTooLarge: 18,
+  topicExists: 36,
+  notController: 41,
+} as const;
+
+/** What is no fault of ours but does not pass by itself: rights, limits, what the cluster allows. */
+const REFUSED: readonly string[] = [
+  'CLUSTER_AUTHORIZATION_FAILED',
+  'GROUP_AUTHORIZATION_FAILED',
+  'ILLEGAL_SASL_STATE',
+  'INVALID_CONFIG',
+  'INVALID_PARTITIONS',
+  'INVALID_RECORD',
+  'INVALID_REPLICATION_FACTOR',
+  'INVALID_REQUIRED_ACKS',
+  'INVALID_TIMESTAMP',
+  'INVALID_TOPIC_EXCEPTION',
+  'POLICY_VIOLATION',
+  'SASL_AUTHENTICATION_FAILED',
+  'SECURITY_DISABLED',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'UNSUPPORTED_SASL_MECHANISM',
+  'UNSUPPORTED_VERSION',
+];
+
+const SASL_ERROR = 'KafkaJSSASLAuthenticationError';
+
+/** The name of a code of Kafka’s protocol, as its documentation has it. */
+export const nameOfCode = (code: number): string => kafkaErrors.createErrorFromCode(code).type;
+
+/** @param detail what a broker says beside the code */
+export function refusal(what: string, code: number, detail?: string | null): TidemarkError {
+  const { type, message } = kafkaErrors.createErrorFromCode(code);
+  const text = `${what}: ${detail ? detail : message} (${type})`;
+  return new TidemarkError(REFUSED.includes(type) ? 'broker_refused' : 'broker_unavailable', text);
+}
+
+export const unavailable = (what: string, cause?: unknown): TidemarkError =>
+  new TidemarkError(
+    'broker_unavailable',
+    cause === undefined ? what : `${what}: ${messageOf(cause)}`,
+    cause === undefined ? {} : { cause },
+  );
+
+/** What was thrown on the way to a broker, as an error of ours. */
+export function translated(what: string, thrown: unknown): TidemarkError {
+  if (isTidemarkError(thrown)) return thrown;
+  const type: unknown = thrown instanceof Error && 'type' in thrown ? thrown.type : undefined;
+  const refused =
+    (typeof type === 'string' && REFUSED.includes(type)) ||
+    (thrown instanceof Error && thrown.name === SASL_ERROR);
+  return refused
+    ? new TidemarkError('broker_refused', `${what}: ${messageOf(thrown)}`, { cause: thrown })
+    : unavailable(what, thrown);
+}
