@@ -114,6 +114,11 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
     });
   }
 
+  /** Logs that are followed and do not come from Kafka now. */
+  get away(): readonly string[] {
+    return [...this.#followed].flatMap(([log, { stream }]) => (stream.away ? [log] : []));
+  }
+
   #follow({ log, shards }: JoinRequest<E>): Followed<E> {
     const known = this.#followed.get(log);
     if (known) return known;

@@ -73,6 +73,8 @@ export class LogStream<E extends Sequenced> {
   readonly #shards: readonly Shard[];
   readonly #readers = new Set<Reader<E>>();
   readonly #consumer: RecordConsumer;
+  /** A consumer was lost, and none has read since, as far as anyone has looked. */
+  #lost = false;
 
   constructor(options: LogStreamOptions<E>) {
     this.#options = options;
@@ -90,6 +92,7 @@ export class LogStream<E extends Sequenced> {
       records: (partition, records) => this.#arrived(partition, records),
       wanted: (partition) => this.#shards[partition]?.flowing ?? false,
       lost: (err) => {
+        this.#lost = true;
         observer?.consumerReplaced?.(log);
         options.complain('no records come from Kafka, and Postgres is read; it is tried again', { log, err });
       },
@@ -99,6 +102,12 @@ export class LogStream<E extends Sequenced> {
 
   get readers(): number {
     return this.#readers.size;
+  }
+
+  /** Nothing comes from Kafka, and readers go by Postgres; not so where nobody reads. */
+  get away(): boolean {
+    if (this.#consumer.live) this.#lost = false;
+    return this.#lost && this.flowing > 0;
   }
 
   /** Inboxes that may fill. */
