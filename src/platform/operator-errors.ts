@@ -73,6 +73,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'Mend the fold that the message names and start again: the projection has halted at that event.',
   ),
   listen_failed: atStart('The realtime socket cannot listen', 'See address_in_use and address_refused.'),
+  log_diverged: inLog(
+    'Kafka has records of a log that this database does not have',
+    'Make sure that this is the database you want (it was restored, or failed over and lost its end), then run `tidemark doctor --new-epoch`. Until then nothing of the log is sent.',
+  ),
   log_hole: inLog(
     'A log has a hole, which cannot be',
     'Report it with the message; the reader stops rather than step over it.',
@@ -99,6 +103,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'A record is larger than its topic takes',
     'Raise `max.message.bytes` of the topic that the message names; the shard waits for it.',
   ),
+  invalid_record: inLog(
+    'A record of another system does not fit the consumer’s schema',
+    'It stands in the dead letters of its topic. Mend the schema, or have the other system mend what it sends.',
+  ),
   schema_too_old: atStart(
     'The schema was not brought up to date yet',
     'Run `tidemark migrate`, or start the application once with this version.',
@@ -119,6 +127,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
   unknown_log: inLog(
     'There is no such log',
     'Report it with the message: a room asked for a log that nobody made.',
+  ),
+  unreadable_record: inLog(
+    'A record of another system is neither a CloudEvent nor JSON',
+    'It stands in the dead letters of its topic; the message says what was expected.',
   ),
   unsupported_postgres: atStart('Postgres is too old', 'Use Postgres 15 or newer.'),
 };

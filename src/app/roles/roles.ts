@@ -6,6 +6,7 @@ import { createWriteSide } from '../write-side.js';
 import { createApiRole, type ApiRole } from './api.js';
 import { createGatewayRole, type GatewayRole } from './gateway.js';
 import { createIdleRelay } from './idle-relay.js';
+import { createInbound } from './inbound.js';
 import { createProjectorRole, type ProjectorRole } from './projector.js';
 
 export interface Roles {
@@ -32,13 +33,14 @@ export function createRoles(context: Context, { checkQueryOutput, build }: Roles
   const writeSide = has('api') || inbound ? createWriteSide(context) : undefined;
   const api = has('api') && writeSide ? createApiRole(context, { writeSide, checkQueryOutput }) : undefined;
   const relay = has('relay') ? createIdleRelay(context) : undefined;
+  const incoming = inbound && writeSide ? createInbound(context, kafka, writeSide.bus) : undefined;
   const there = <T>(layer: T | undefined): layer is T => layer !== undefined;
   return {
     gateway,
     projector,
     api,
-    all: [gateway, projector, relay, api].filter(there),
+    all: [gateway, projector, relay, incoming, api].filter(there),
     // They stop in the reverse order: no new command, what was answered is sent on, then projected, then shown.
-    layers: [gateway, projector, writeSide, relay, api].filter(there),
+    layers: [gateway, projector, writeSide, relay, incoming, api].filter(there),
   };
 }
