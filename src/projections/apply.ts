@@ -6,7 +6,8 @@
  * model in key order, change shards in shard order. It cannot be stale and go unseen: the checkpoints are compared and set,
  * the lease is compared, the epoch too, no key that is written may be parked and every key taken for parked must be, the
  * revision of every row that is there must be the one that was folded from, and a row that was not there is inserted
- * plainly, so that a twin is a unique violation. The state of the version is read under the checkpoints' locks: whoever
+ * plainly, so that a twin is a unique violation. The last event of each batch must be in Postgres, by its id: what a broker
+ * still has of a database that lost its tail is a ghost, and so is all before it that is not there. The state of the version is read under the checkpoints' locks: whoever
  * stops it commits the state and then locks all checkpoints once, which waits for what is under way.
  *
  * A replay of parked keys is the same call without checkpoints: `p_release` says which events leave the queue. Nothing but
@@ -33,6 +34,8 @@ export const APPLY_ERRORS = {
   state: 'TM105',
   /** A key is parked that was not, is not that was, or there are too many; also raised by `park_v1` and `unpark_v1`. */
   parked: 'TM106',
+  /** Postgres does not have the last event of a batch: it was lost in a fail-over or a restore, and came by another way. */
+  ghost: 'TM107',
 } as const;
 
 /** In these states nobody writes rows of events. */
@@ -83,6 +86,17 @@ function writeRows(db: Database, projection: AnyProjection): string {
 `;
 }
 
+/**
+ * What a broker has of a log differs from Postgres only from some seq on, so that the last event of a batch speaks for all
+ * before it. One index look-up per batch.
+ */
+const checkGhosts = (db: Database): string => `
+  IF EXISTS (
+    SELECT FROM unnest(p_sources, p_shards, p_seen, p_ids) AS x(source, shard, seq, id)
+    WHERE x.id IS NOT NULL AND NOT EXISTS (
+      SELECT FROM ${db.table('events')} e WHERE e.category = x.source AND e.shard = x.shard AND e.seq = x.seq AND e.event_id::text = x.id)
+  ) THEN RAISE EXCEPTION 'an event is not in Postgres' USING ERRCODE = '${APPLY_ERRORS.ghost}'; END IF;`;
+
 /** What the function does; also what the stored one is compared with. */
 export function applyBody(db: Database, projection: AnyProjection): string {
   const log = changeLogOf(projection);
@@ -106,6 +120,7 @@ BEGIN
   WHERE c.projection = '${projection.name}' AND c.version = ${projection.version} AND c.source = x.source AND c.shard = x.shard AND c.seq = x.since;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n <> cardinality(p_shards) THEN RAISE EXCEPTION 'a checkpoint was moved by another' USING ERRCODE = '${APPLY_ERRORS.checkpoint}'; END IF;
+${checkGhosts(db)}
   IF p_release IS NULL THEN ${stateOf};
   ELSE ${stateOf} FOR SHARE;
   END IF;
@@ -126,8 +141,8 @@ ${writeRows(db, projection)}END
 }
 
 /**
- * The definition of the function. Its arguments: epoch of the change log; checkpoints (source, shard, from, to); the lease
- * to compare (NULLs where none is needed); `p_into`, the change shards touched, ascending; then one entry per changed key,
+ * The definition of the function. Its arguments: epoch of the change log; checkpoints (source, shard, from, to) and of
+ * each the last event that was folded (seq, id; NULL: of none), which Postgres must have; the lease to compare (NULLs where none is needed); `p_into`, the change shards touched, ascending; then one entry per changed key,
  * in key order: key, revision folded from (0: no row), place in `p_into` (from 1), place among the batch's changes of
  * that shard (from 1), channel values before, row after (NULL: none). `p_known` is how many have a revision, `p_gone` the
  * keys whose row goes. `p_parking` is what `park_v1` takes, `p_release` what `unpark_v1` takes, NULL where there is nothing
@@ -140,7 +155,7 @@ ${writeRows(db, projection)}END
  */
 export function createApply(db: Database, projection: AnyProjection): string {
   return `CREATE OR REPLACE FUNCTION ${db.table(applyFunction(projection))}(
-    p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_scope text, p_holder text, p_term bigint, p_into int[],
+    p_epoch text, p_sources text[], p_shards int[], p_from bigint[], p_til bigint[], p_seen bigint[], p_ids text[], p_scope text, p_holder text, p_term bigint, p_into int[],
     p_keys text[], p_revs bigint[], p_at int[], p_off int[], p_before json[], p_rows json[], p_known int, p_gone text[],
     p_parking json, p_release json, p_parts json, OUT heads bigint[], OUT written timestamptz, OUT waiting bigint)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan

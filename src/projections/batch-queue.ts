@@ -4,6 +4,7 @@
  */
 import type { Stop } from './decode.js';
 import type { EventBatch } from './lane.js';
+import type { Progress } from './write.js';
 
 interface Waiting {
   readonly batch: EventBatch;
@@ -19,6 +20,14 @@ export interface BatchQueueOptions {
 }
 
 export const lastSeq = ({ from, entries }: EventBatch): number => entries.at(-1)?.seq ?? from;
+
+/** How far a batch goes: all of it, or up to where it stopped. None where that is before its first event. */
+export function progressUpto(batch: EventBatch, stop: Stop | undefined): Progress[] {
+  const seen = batch.entries.at(stop ? stop.at - 1 : -1);
+  if (!seen || stop?.at === 0) return [];
+  const { source, shard, from } = batch;
+  return [{ source, shard, from, til: seen.seq, seen }];
+}
 
 export class BatchQueue {
   readonly #options: BatchQueueOptions;

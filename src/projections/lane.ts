@@ -6,7 +6,7 @@ import type { StoredEvent } from '../domain/events.js';
 import { hasParts } from '../domain/parts.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { Database } from '../platform/postgres/database.js';
-import { BatchQueue, lastSeq } from './batch-queue.js';
+import { BatchQueue, lastSeq, progressUpto } from './batch-queue.js';
 import { decode, type Decoded, type Stop } from './decode.js';
 import { fold, type Folded } from './fold.js';
 import { rowFault } from './limits.js';
@@ -213,7 +213,7 @@ export class Lane implements BatchWriter {
       if (last) {
         const progress = progressOf(batches, stops);
         await this.#commit({ fence, progress, changes, parts, parking, parks, queued });
-      } else await this.#before(batches, { fence, changes, parts, parking });
+      } else await this.#before(batches, stops, { fence, changes, parts, parking });
     }
     return [...stops];
   }
@@ -234,10 +234,11 @@ export class Lane implements BatchWriter {
   /** Writes what goes before the transaction that moves the checkpoints; they are compared, and stay where they are. */
   async #before(
     batches: readonly EventBatch[],
+    stops: Folded['stops'],
     { fence, changes, parts, parking }: Pick<Work, 'fence' | 'changes' | 'parts' | 'parking'>,
   ): Promise<void> {
     if (fence === undefined || (changes.length === 0 && parts.length === 0)) return;
-    const still = batches.map(({ source, shard, from }) => ({ source, shard, from, til: from }));
+    const still = progressOf(batches, stops).map((one) => ({ ...one, til: one.from }));
     await this.#call({ fence, progress: still, changes, parts, parking, parks: [], queued: [] }, fence);
   }
 
@@ -309,11 +310,7 @@ export class Lane implements BatchWriter {
 
 /** Up to where each batch is in. */
 const progressOf = (batches: readonly EventBatch[], stops: readonly (Stop | undefined)[]): Progress[] =>
-  batches.map((batch, index) => {
-    const stop = stops[index];
-    const til = stop ? (batch.entries[stop.at - 1]?.seq ?? batch.from) : lastSeq(batch);
-    return { source: batch.source, shard: batch.shard, from: batch.from, til };
-  });
+  batches.flatMap((batch, index) => progressUpto(batch, stops[index]));
 
 /** The one event of a batch makes rows that Postgres refuses: all that it changes is parked, or it stops there. */
 function refuse(

@@ -60,8 +60,11 @@ export function slotOfTable(table: string): { readonly log: string; readonly slo
 export const slotTable = (projection: Versioned, slot: number): string =>
   slotTableOf(changeLogOf(projection), slot);
 
-/** The function that writes a batch. Its number changes with its signature, so that older processes keep theirs. */
-export const applyFunction = (projection: Versioned): string => `_apply3_${readModelTable(projection)}`;
+/**
+ * The function that writes a batch. Its number changes with its signature, so that older processes keep theirs: `_apply3_`
+ * does not ask whether the events are in Postgres, and those who call it read them there.
+ */
+export const applyFunction = (projection: Versioned): string => `_apply4_${readModelTable(projection)}`;
 
 /** What processes of Tidemark 0.1 call. */
 export const formerApplyFunction = (projection: Versioned): string => `_apply2_${readModelTable(projection)}`;

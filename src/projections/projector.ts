@@ -20,6 +20,7 @@ import { eventText, tellParks } from './parked/told.js';
 import { TablesLane } from './tables/lane.js';
 import { CLOSED } from './states.js';
 import { ShardGate } from './stops/gate.js';
+import { isStored } from './stops/store.js';
 import type { ChangeEntry, Directives } from './types.js';
 import { keepRecent, WriteConflict, type ConflictKind, type Fence } from './write.js';
 
@@ -258,6 +259,7 @@ export class Projector implements Service {
   }
 
   async #stopAt(source: string, { kind, event, error }: Stop): Promise<never> {
+    if (!(await isStored(this.#options.db, event))) this.#failed(new WriteConflict('ghost', error));
     const { shard, seq } = event;
     const reason = `${eventText(event)}: ${faultMessage(error)}`;
     const stopped = kind === 'poison' ? 'halted' : kind;

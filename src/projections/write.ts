@@ -29,6 +29,8 @@ export interface Progress {
   readonly shard: number;
   readonly from: number;
   readonly til: number;
+  /** The last event that goes into what is written: Postgres must have it. Absent where no event does. */
+  readonly seen?: { readonly seq: number; readonly eventId: string };
 }
 
 /** A row that is to be written. */
@@ -43,24 +45,32 @@ export type Writer = Queryable & Pick<Database, 'table'>;
 
 export type ConflictKind = keyof typeof APPLY_ERRORS;
 
-/** Somebody else was there: nothing was written, and what this worker knows is old. */
+/** Somebody else was there, or Postgres does not have the events: nothing was written, and what this worker knows is of another time. */
 export class WriteConflict extends Error {
   override readonly name = 'WriteConflict';
   readonly kind: ConflictKind;
 
   constructor(kind: ConflictKind, cause: unknown) {
-    super(`another worker was there (${kind})`, { cause });
+    super(kind === 'ghost' ? 'an event is not in Postgres' : `another worker was there (${kind})`, { cause });
     this.kind = kind;
   }
 }
 
-const CONFLICTS: readonly ConflictKind[] = ['checkpoint', 'fenced', 'row', 'epoch', 'state', 'parked'];
+const CONFLICTS: readonly ConflictKind[] = [
+  'checkpoint',
+  'fenced',
+  'row',
+  'epoch',
+  'state',
+  'parked',
+  'ghost',
+];
 const RETRIES = 5;
 const UNIQUE_VIOLATION = '23505';
 
 /** One batch: the whole transaction, arguments as of `createApply`. A named statement: its plan is a call and no more. */
 const callApply = (db: Writer, projection: AnyProjection): string =>
-  `SELECT heads, written, waiting FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`;
+  `SELECT heads, written, waiting FROM ${db.table(applyFunction(projection))}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`;
 
 const isKeyOfTable = (error: unknown): boolean =>
   !(error instanceof Error && 'constraint' in error && !String(error.constraint).startsWith('_pk_'));
@@ -196,6 +206,8 @@ function argumentsOf(
     progress.map(({ shard }) => shard),
     progress.map(({ from }) => from),
     progress.map(({ til }) => til),
+    progress.map(({ seen }) => seen?.seq ?? null),
+    progress.map(({ seen }) => seen?.eventId ?? null),
     fence.lease?.scope ?? null,
     fence.lease?.holder ?? null,
     fence.lease?.term ?? null,

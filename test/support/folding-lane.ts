@@ -31,7 +31,7 @@ export class Recorder {
       this.#seqs.set(category, seq);
       this.#versions.set(`${category}/${streamId}`, version);
       return {
-        eventId: `${category}-${seq}`,
+        eventId: `00000000-0000-7000-8000-${String(seq).padStart(12, '0')}`,
         category,
         shard: 0,
         seq,
@@ -59,6 +59,17 @@ export interface FoldingLane {
   stop(): Promise<void>;
 }
 
+/** Puts events where a writer proves that they are. */
+async function store(db: Database, events: readonly StoredEvent[]): Promise<void> {
+  await db.query(
+    `INSERT INTO ${db.table('events')} (category, shard, seq, event_id, stream_id, version, type, schema_version, data, tags, metadata, recorded_at)
+     SELECT e.category, e.shard, e.seq, e."eventId", e."streamId", e.version, e.type, 1, '{}', '{}', '{}', now()
+     FROM json_to_recordset($1) AS e(category text, shard int, seq bigint, "eventId" uuid, "streamId" text, version bigint, type text)
+     ON CONFLICT DO NOTHING`,
+    [JSON.stringify(events)],
+  );
+}
+
 export async function foldingLane(url: string, app: AnyApp, projection: AnyProjection): Promise<FoldingLane> {
   const db = new Database({
     connectionString: url,
@@ -79,6 +90,7 @@ export async function foldingLane(url: string, app: AnyApp, projection: AnyProje
       new Lane({ db, projection, shards: app.shards, maxEvents: 4_000, cacheChars: 8 * 1024 * 1024, wrote }),
     fold: async (lane, events) => {
       const source = events[0]?.category ?? '';
+      await store(db, events);
       const points = await readCheckpoints(db, [projection]);
       const from = points.find((point) => point.source === source && point.shard === 0)?.seq ?? 0;
       return lane.submit({ source, shard: 0, from, entries: events.filter(({ seq }) => seq > from), fence });

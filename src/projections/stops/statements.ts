@@ -20,3 +20,7 @@ export const deleteStop = (db: Tables): string =>
 /** What still stands, what a person must see to first. Locks: none (the version's row is held). $1 name, $2 version. */
 export const selectStops = (db: Tables): string =>
   `SELECT kind, reason FROM ${db.table('projection_stops')} WHERE projection = $1 AND version = $2::int ORDER BY kind, at`;
+
+/** Whether Postgres has an event. Locks: none. $1 category, $2 shard, $3 seq, $4 id. */
+export const selectEvent = (db: Tables): string =>
+  `SELECT FROM ${db.table('events')} e WHERE e.category = $1 AND e.shard = $2::int AND e.seq = $3::bigint AND e.event_id::text = $4`;

@@ -3,10 +3,11 @@
  * `halted` or `needs_newer_code` while a shard at least stands. Both are changed under a lock on the version's row.
  */
 import type { AnyReadModel } from '../../domain/tables.js';
+import type { StoredEvent } from '../../domain/events.js';
 import type { Database, Queryable } from '../../platform/postgres/database.js';
 import { CLOSED, move, type ProjectionState } from '../states.js';
 import type { ShardStop } from '../types.js';
-import { deleteStop, lockVersion, selectStops, upsertStop } from './statements.js';
+import { deleteStop, lockVersion, selectEvent, selectStops, upsertStop } from './statements.js';
 
 type Versioned = Pick<AnyReadModel, 'name' | 'version'>;
 type Kind = ShardStop['kind'];
@@ -58,4 +59,13 @@ export async function clearStop(
     await move(tx, version, loaded ? 'follow' : 'build');
     if (left) await move(tx, version, MOVE[left[0]], left[1]);
   });
+}
+
+/** Whether an event is in Postgres: one that only a broker has is nothing to stand still at. @throws as `Database.query` */
+export async function isStored(
+  db: Database,
+  { category, shard, seq, eventId }: StoredEvent,
+): Promise<boolean> {
+  const rows = await db.query<[]>(selectEvent(db), [category, shard, seq, eventId]);
+  return rows.length > 0;
 }

@@ -53,13 +53,13 @@ class HandlerTransaction {
     client.on('error', this.#onError);
   }
 
-  /** @throws what `tables_begin_v1` raises */
+  /** @throws what `tables_begin_v2` raises */
   async begin({ lease, progress }: HandlerBatch): Promise<void> {
     const { name, version, timeoutMs } = this.#projection;
     await this.#client.query(beginHandler(timeoutMs));
     await this.#client.query({
       text: callBegin(this.#db),
-      name: 'tables_begin_v1',
+      name: 'tables_begin_v2',
       values: [
         name,
         version,
@@ -67,6 +67,7 @@ class HandlerTransaction {
         progress.map(({ shard }) => shard),
         progress.map(({ from }) => from),
         progress.map(({ til }) => til),
+        progress.map(({ seen }) => seen?.eventId ?? null),
         lease.scope,
         lease.holder,
         lease.term,
@@ -139,7 +140,7 @@ class HandlerTransaction {
 
 /**
  * Resolves when the batch is in; events may be none, so that only the checkpoints move.
- * @throws HandlerFailed; what `tables_begin_v1` raises, and connection errors, as they come
+ * @throws HandlerFailed; what `tables_begin_v2` raises, and connection errors, as they come
  */
 export async function runHandler(
   db: Database,

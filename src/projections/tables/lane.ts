@@ -9,10 +9,10 @@ import { TidemarkError } from '../../platform/errors.js';
 import { jittered } from '../../platform/pause.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { isRetryable } from '../../platform/postgres/sqlstate.js';
-import { BatchQueue, lastSeq } from '../batch-queue.js';
+import { BatchQueue, progressUpto } from '../batch-queue.js';
 import { stopAt, type Stop } from '../decode.js';
 import type { BatchWriter, EventBatch, LaneOptions } from '../lane.js';
-import { conflictOf, type Progress } from '../write.js';
+import { conflictOf } from '../write.js';
 import { HandlerFailed, runHandler } from './handler-transaction.js';
 import { WriteTables } from './write-tables.js';
 
@@ -127,15 +127,7 @@ export class TablesLane implements BatchWriter {
     const lease = first?.batch.fence.lease;
     if (!lease) throw new TidemarkError('internal_error', `${projection.name} is written without a lease`);
     const progress = all
-      .map(({ batch, stop }): Progress => {
-        const { source, shard, from } = batch;
-        return {
-          source,
-          shard,
-          from,
-          til: stop ? (batch.entries[stop.at - 1]?.seq ?? from) : lastSeq(batch),
-        };
-      })
+      .flatMap(({ batch, stop }) => progressUpto(batch, stop))
       .filter(({ from, til }) => til > from);
     if (progress.length === 0) return;
     const events = all.flatMap((one) => one.events);

@@ -12,10 +12,11 @@ export const beginHandler = (timeoutMs: number): string =>
 
 /**
  * Moves the checkpoints under the writer's lease; what it raises and locks stands with the function. A named statement:
- * its plan is a call and no more. $1 projection, $2 version, $3 sources, $4 shards, $5 from, $6 to, $7 scope, $8 holder, $9 term.
+ * its plan is a call and no more. $1 projection, $2 version, $3 sources, $4 shards, $5 from, $6 to,
+ * $7 ids of the events there, $8 scope, $9 holder, $10 term.
  */
 export const callBegin = (db: Tables): string =>
-  `SELECT ${db.table('tables_begin_v1')}($1, $2::int, $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7, $8, $9::bigint)`;
+  `SELECT ${db.table('tables_begin_v2')}($1, $2::int, $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::text[], $8, $9, $10::bigint)`;
 
 /** A table with its key. Locks: none that others wait for. */
 export function createTable(
