@@ -22,7 +22,7 @@ export type Begin =
 interface Topic {
   readonly topic: string;
   readonly log: string;
-  /** seq → id of a shard, as Postgres has it. */
+  /** seq → `markOf` of a shard, as Postgres has it. */
   ids(db: Database, shard: number): Promise<Map<number, string>>;
 }
 
@@ -33,13 +33,16 @@ export interface TopicFindings {
   readonly again: number;
 }
 
+/** An id of a change says its seq only: the time tells it from another one at the same seq, in another life of the database. */
+export const markOf = (id: string, time: string): string => `${id} of ${time}`;
+
 export function topicsOf(app: AnyApp): readonly Topic[] {
   const events = app.aggregates.map(({ name }): Topic => ({
     topic: `${app.name}.${name}`,
     log: name,
     async ids(db, shard) {
       const rows = await db.query<[number, string]>(
-        `SELECT seq, event_id::text FROM ${db.table('events')} WHERE category = $1 AND shard = $2`,
+        `SELECT seq, event_id::text, recorded_at FROM ${db.table('events')} WHERE category = $1 AND shard = $2`,
         [name, shard],
       );
       return new Map(rows);
@@ -51,11 +54,11 @@ export function topicsOf(app: AnyApp): readonly Topic[] {
       topic: `${app.name}.${log}.changes`,
       log,
       async ids(db, shard) {
-        const rows = await db.query<[number]>(
-          `SELECT seq FROM ${db.table('changes')} WHERE log = $1 AND shard = $2`,
+        const rows = await db.query<[number, string]>(
+          `SELECT seq, recorded_at FROM ${db.table('changes')} WHERE log = $1 AND shard = $2`,
           [log, shard],
         );
-        return new Map(rows.map(([seq]) => [seq, `${log}/${shard}/${seq}`]));
+        return new Map(rows.map(([seq, time]) => [seq, markOf(`${log}/${shard}/${seq}`, time)]));
       },
     };
   });
@@ -63,10 +66,10 @@ export function topicsOf(app: AnyApp): readonly Topic[] {
 }
 
 const seqOf = ({ headers }: KafkaRecord): number => Number(headers['ce_seq']);
-const idOf = ({ headers }: KafkaRecord): string => headers['ce_id'] ?? '';
+const idOf = ({ headers }: KafkaRecord): string => markOf(headers['ce_id'] ?? '', headers['ce_time'] ?? '');
 
 /** What an outside reader would stumble over in one partition. */
-function partitionFaults(
+export function partitionFaults(
   where: string,
   records: readonly KafkaRecord[],
   truth: { readonly epoch: string; readonly head: number; readonly ids: ReadonlyMap<number, string> },
