@@ -23,8 +23,15 @@ async function postgres(project: TestProject): Promise<Stop> {
   return () => server.stop();
 }
 
+/** Whether tests other than unit tests are asked for; a broker takes seconds to start. */
+function wantsKafka(): boolean {
+  const filters = process.argv.slice(2).filter((each) => each !== 'run' && !each.startsWith('-'));
+  return filters.length === 0 || filters.some((filter) => !filter.startsWith('test/unit/'));
+}
+
 async function kafka(project: TestProject): Promise<Stop> {
-  const server = await sharedKafka();
+  const none = { brokers: [], canStart: false, stop: async () => undefined };
+  const server = wantsKafka() ? await sharedKafka() : none;
   // Programs that tests start have a Kafka where a test says so, not because the run was given one.
   delete process.env['KAFKA_BROKERS'];
   project.provide('kafkaBrokers', server.brokers);

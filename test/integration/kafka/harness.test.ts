@@ -101,11 +101,13 @@ describeKafkaCluster('a Kafka of our own', () => {
     onTestFinished(() => void server.close());
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : undefined;
-    const { code, stderr } = await npmRunKafka(['--port', `${port}`]).ended;
+    const folder = await temporaryFolder();
+    const { code, stderr } = await npmRunKafka(['--port', `${port}`], { TMPDIR: folder }).ended;
     expect([code, stderr.trim()]).toEqual([
       1,
       `npm run kafka: port ${port} is taken; choose another one with --port`,
     ]);
+    expect((await readdir(folder)).filter((each) => each.startsWith('tidemark-kafka-'))).toEqual([]);
   });
 });
 

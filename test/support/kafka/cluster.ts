@@ -14,7 +14,9 @@ import { checkJava, javaArguments, javaCommand } from './java.js';
 import { Broker, type KafkaNode } from './node.js';
 import { freePorts, isFree } from './ports.js';
 import { properties, type NodePlace } from './properties.js';
-import { watch } from './watcher.js';
+import { watch, type Watcher } from './watcher.js';
+
+const FORMAT = ['kafka.tools.StorageTool', 'format', '-t'];
 
 export interface KafkaCluster {
   /** `host:port` of each. */
@@ -44,18 +46,11 @@ async function portsFor(count: number, first: number | undefined): Promise<numbe
   return ports;
 }
 
-async function placesFor(root: string, count: number, port: number | undefined): Promise<NodePlace[]> {
-  const ports = await portsFor(count, port);
-  const controllers = await freePorts(count);
-  return ports.map((own, index) => {
+function placesIn(root: string, ports: readonly number[], controllers: readonly number[]): NodePlace[] {
+  return ports.map((port, index) => {
     const folder = path.join(root, `broker-${index + 1}`);
-    return {
-      id: index + 1,
-      port: own,
-      controller: controllers[index] ?? 0,
-      folder,
-      data: path.join(folder, 'data'),
-    };
+    const controller = controllers[index] ?? 0;
+    return { id: index + 1, port, controller, folder, data: path.join(folder, 'data') };
   });
 }
 
@@ -68,16 +63,15 @@ async function checkFolder(root: string, count: number): Promise<void> {
 }
 
 /** Makes the data folder of a node, unless it has one. */
-async function format(node: NodePlace, config: string, jars: string, clusterId: string): Promise<void> {
+async function format(node: NodePlace, args: readonly string[], watcher: Watcher): Promise<void> {
   const meta = path.join(node.data, 'meta.properties');
   if (await access(meta).then(() => true, () => false)) return; // prettier-ignore
-  const main = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config];
-  await promisify(execFile)(javaCommand(), javaArguments(jars, ['-Xmx128m'], main)).catch(
-    (error: Error & { stderr?: string }) => {
-      const why = error.stderr?.trim().split('\n')[0] || error.message;
-      throw new KafkaStartError(`the data folder of broker ${node.id} could not be made: ${why}`);
-    },
-  );
+  const running = promisify(execFile)(javaCommand(), args);
+  watcher.guard(running.child);
+  await running.catch((error: Error & { stderr?: string }) => {
+    const why = error.stderr?.trim().split('\n')[0] || error.message;
+    throw new KafkaStartError(`the data folder of broker ${node.id} could not be made: ${why}`);
+  });
 }
 
 /** Of the cluster whose first node is there, else a new one. */
@@ -88,13 +82,16 @@ async function clusterIdOf(first: NodePlace | undefined): Promise<string> {
   return known ?? randomBytes(16).toString('base64url').replace(/^-/, 'A');
 }
 
-async function startOnce(root: string, jars: string, options: KafkaClusterOptions): Promise<KafkaCluster> {
+async function startOnce(jars: string, options: KafkaClusterOptions): Promise<KafkaCluster> {
+  const count = options.brokers ?? 1;
+  const ports = await portsFor(count, options.port);
+  const controllers = await freePorts(count);
   const temporary = options.folder === undefined;
-  const places = await placesFor(root, options.brokers ?? 1, options.port);
+  const root = options.folder ?? (await mkdtemp(path.join(tmpdir(), 'tidemark-kafka-')));
+  const places = placesIn(root, ports, controllers);
   const clusterId = await clusterIdOf(places[0]);
   const watcher = watch(temporary ? root : undefined);
   const nodes: Broker[] = [];
-  const changed = () => watcher.guard(nodes.flatMap(({ pid }) => pid ?? []));
   // Data that is kept is closed in order, so that the next start need not mend it.
   const stop = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => (temporary ? node.kill() : node.stop())));
@@ -107,8 +104,8 @@ async function startOnce(root: string, jars: string, options: KafkaClusterOption
         const config = path.join(place.folder, 'server.properties');
         await mkdir(place.folder, { recursive: true });
         await writeFile(config, properties(place, places));
-        await format(place, config, jars, clusterId);
-        nodes[place.id - 1] = new Broker(place, config, jars, changed);
+        await format(place, javaArguments(jars, ['-Xmx128m'], [...FORMAT, clusterId, '-c', config]), watcher);
+        nodes[place.id - 1] = new Broker(place, config, jars, watcher);
       }),
     );
     const started = await Promise.allSettled(nodes.map((node) => node.start()));
@@ -130,9 +127,8 @@ export async function startKafka(options: KafkaClusterOptions = {}): Promise<Kaf
   const jars = await kafkaJars();
   if (options.folder !== undefined) await checkFolder(options.folder, options.brokers ?? 1);
   for (let attempt = 1; ; attempt++) {
-    const root = options.folder ?? (await mkdtemp(path.join(tmpdir(), 'tidemark-kafka-')));
     try {
-      return await startOnce(root, jars, options);
+      return await startOnce(jars, options);
     } catch (error) {
       // Somebody else took a free port before we did.
       if (!(error instanceof PortTaken) || attempt === 5) throw error;

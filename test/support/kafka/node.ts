@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { KafkaStartError, PortTaken } from './errors.js';
 import { javaArguments, javaCommand } from './java.js';
 import type { NodePlace } from './properties.js';
+import type { Watcher } from './watcher.js';
 
 const START_MS = 60_000;
 const STOP_MS = 15_000;
@@ -47,17 +48,16 @@ export class Broker implements KafkaNode {
   readonly log: string;
   readonly #config: string;
   readonly #jars: string;
-  readonly #changed: () => void;
+  readonly #watcher: Watcher;
   #child: ChildProcess | undefined;
 
-  /** @param changed called when its process began or ended */
-  constructor(place: NodePlace, config: string, jars: string, changed: () => void) {
+  constructor(place: NodePlace, config: string, jars: string, watcher: Watcher) {
     this.id = place.id;
     this.broker = `127.0.0.1:${place.port}`;
     this.log = path.join(place.folder, 'broker.log');
     this.#config = config;
     this.#jars = jars;
-    this.#changed = changed;
+    this.#watcher = watcher;
   }
 
   get pid(): number | undefined {
@@ -75,8 +75,7 @@ export class Broker implements KafkaNode {
       detached: true,
     });
     this.#child = child;
-    this.#changed();
-    child.once('exit', this.#changed);
+    this.#watcher.guard(child);
     child.once('error', () => undefined);
     await out.close();
     await this.#ready(before);

@@ -1,5 +1,5 @@
 /** Ends the brokers when we die without a chance to do so ourselves (kill -9, Ctrl-C during the start). */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 
 const SCRIPT = `
@@ -14,30 +14,41 @@ done
 `;
 
 export interface Watcher {
-  /** Which processes are to be ended; the last word counts. */
-  guard(pids: readonly number[]): void;
+  /** Has it ended with us, unless it ends before. */
+  guard(child: ChildProcess): void;
   /** Nothing is left to end. */
   done(): void;
 }
 
 /**
  * A process that outlives us by a moment: when our end of its standard input closes, by whatever death, it ends the
- * processes that it was told last.
+ * processes of the last line that it was told.
  * @param removeDir a folder that goes with us
  */
 export function watch(removeDir?: string): Watcher {
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'tidemark-watch', removeDir ?? ''], {
+  const watcher = spawn('/bin/sh', ['-c', SCRIPT, 'tidemark-watch', removeDir ?? ''], {
     cwd: '/',
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
-  child.unref();
-  child.on('error', () => undefined);
-  child.stdin.on('error', () => undefined);
+  watcher.unref();
+  watcher.on('error', () => undefined);
+  watcher.stdin.on('error', () => undefined);
   // A pipe is a socket, and must not keep us alive; the type of `stdin` only says stream.
-  if (child.stdin instanceof Socket) child.stdin.unref();
+  if (watcher.stdin instanceof Socket) watcher.stdin.unref();
+  const pids = new Set<number>();
+  const tell = (): void => void (watcher.stdin.writable && watcher.stdin.write(`${[...pids].join(' ')}\n`));
   return {
-    guard: (pids) => void child.stdin.write(`${pids.join(' ')}\n`),
-    done: () => void child.stdin.end('\n'),
+    guard: (child) => {
+      const { pid } = child;
+      if (pid === undefined) return;
+      pids.add(pid);
+      tell();
+      child.once('exit', () => {
+        pids.delete(pid);
+        tell();
+      });
+    },
+    done: () => void watcher.stdin.end('\n'),
   };
 }
