@@ -23,6 +23,7 @@ import { Health, type Phase } from './health.js';
 import { createHints } from './hints.js';
 import { createHttpLayer } from './http/http-layer.js';
 import { urlHost } from './http/listen.js';
+import { kafkaFeedMetrics } from './metrics/kafka.js';
 import { feedMetrics, projectionGauges } from './metrics/read-side.js';
 import { MetricsRegistry } from './metrics/registry.js';
 import { buildRunner } from './rebuild/runner.js';
@@ -93,7 +94,7 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   const ensureTables = () => ensureReadModel(ops, app, options.ensuring);
   const presence = new Presence({ db: ops, leases, projections, roles: config.roles, logger, ensureTables });
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
-  const feedObserver = feedMetrics(metrics);
+  const feedObserver = { ...feedMetrics(metrics), ...(config.kafka ? kafkaFeedMetrics(metrics) : {}) };
   const kafka = config.kafka && { ...config.kafka, clientId: app.name };
   const shared = { app, config, logger, metrics, feedObserver, databases, kafka, signer };
   const context = { ...shared, wakeups, announcer, probe, recent, leases, registry };
@@ -110,14 +111,16 @@ export function assemble(options: AssemblyOptions): Assembly {
   const { context, ops, base } = createContext(options);
   const { registry } = context;
   const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
-  const { gateway, projector, api, all, layers } = createRoles(context, { checkQueryOutput, build });
+  const { gateway, projector, api, all, concerns, layers } = createRoles(context, {
+    checkQueryOutput,
+    build,
+  });
   const { projections } = app;
   const tracker = new ProgressTracker({ projections, looks: registry });
   const follower = projector && new StateFollower({ db: ops, projections, registry, tracker, logger });
   const statuses = () => projectionStatuses(app, { tracker, directives: registry });
   projectionGauges(context.metrics, statuses, registry);
   const { phase } = options;
-  const concerns = () => all.flatMap((role) => role.concerns?.() ?? []);
   const health = new Health({
     roles: config.roles,
     phase,

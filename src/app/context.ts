@@ -49,4 +49,6 @@ export interface RoleLayer extends Layer {
   readonly operations?: readonly Operations[];
   /** What /readyz tells of it, though the process can serve: Kafka is away, a log stands still. One line each; no secrets. */
   concerns?(): readonly string[];
+  /** Logs that it should get from Kafka and does not, so that it goes by Postgres. */
+  away?(): readonly string[];
 }

@@ -8,7 +8,7 @@ import type { ServingGate } from '../../projections/types.js';
 import { createGateway, type Gateway } from '../../realtime/gateway.js';
 import type { ChangeSource } from '../../realtime/ports.js';
 import type { Context, RoleLayer } from '../context.js';
-import { changeFeed } from '../feeds.js';
+import { awayConcerns, changeFeed } from '../feeds.js';
 import { listenFailure } from '../http/listen.js';
 import { gatewayMetrics } from '../metrics/realtime.js';
 import { chooseSocketEngine } from '../sockets.js';
@@ -35,11 +35,12 @@ export function createGatewayRole(context: Context): GatewayRole {
   const { app, config, databases, probe, logger, signer, metrics, registry } = context;
   const db = databases.open('gateway', config.poolSize);
   const source = changeSource(db, registry);
+  const { feed, away } = changeFeed(context, db, source.readChanges);
   const gateway = createGateway({
     app,
     engine: chooseSocketEngine(config.socketEngine, logger),
     source,
-    feed: changeFeed(context, db, source.readChanges),
+    feed,
     gate: registry,
     signer,
     logger,
@@ -57,6 +58,8 @@ export function createGatewayRole(context: Context): GatewayRole {
     name: 'gateway',
     stopWeight: 3,
     gateway,
+    away,
+    concerns: () => awayConcerns(away()),
     async start() {
       try {
         await gateway.start();

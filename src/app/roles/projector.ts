@@ -4,7 +4,7 @@ import { Projections } from '../../projections/projections.js';
 import { Builders, type BuildersOptions } from '../../projections/rebuild/builders.js';
 import { retentionOf, Trimmer } from '../../projections/trimming/trimmer.js';
 import type { Context, RoleLayer } from '../context.js';
-import { eventFeed } from '../feeds.js';
+import { awayConcerns, eventFeed } from '../feeds.js';
 import { projectorMetrics } from '../metrics/read-side.js';
 import { trimmingMetrics } from '../metrics/trimming.js';
 
@@ -16,7 +16,7 @@ export interface ProjectorRole extends RoleLayer {
 export function createProjectorRole(context: Context, build: BuildersOptions['run']): ProjectorRole {
   const { app, config, kafka, databases, announcer, recent, leases, logger, metrics } = context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
-  const feed = eventFeed(context, db);
+  const { feed, away } = eventFeed(context, db);
   const observer = projectorMetrics(metrics);
   const projections = new Projections({
     app,
@@ -55,5 +55,12 @@ export function createProjectorRole(context: Context, build: BuildersOptions['ru
       await projections.stop();
     },
   });
-  return { ...life, name: 'projector', stopWeight: 2, projections };
+  return {
+    ...life,
+    name: 'projector',
+    stopWeight: 2,
+    projections,
+    away,
+    concerns: () => awayConcerns(away()),
+  };
 }
