@@ -15,6 +15,9 @@ export interface Announcer {
 export const progressLog = (projection: string, version: number, source: string): string =>
   `progress/${projection}.v${version}/${source}`;
 
+/** The log name under which it is hinted that events of a projection were parked. */
+export const parkedLog = (projection: string): string => `parked/${projection}`;
+
 /** A listener that throws is a defect: it ends the process, unless whoever composes it knows better. */
 const rethrow = (error: unknown): void =>
   queueMicrotask(() => {

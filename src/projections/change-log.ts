@@ -2,8 +2,9 @@
 import type { LogPage } from '../event-store/types.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
+import type { OutgoingChange } from '../broker/ports.js';
 import { changeTable } from './names.js';
-import { selectBoundedChanges, selectChanges } from './statements.js';
+import { selectChanges } from './statements.js';
 import type { ChangeEntry, ChannelValue } from './types.js';
 
 /** Pages up to this long are read without a look at their size. */
@@ -19,7 +20,26 @@ type ChangeColumns = readonly [
   before: string | null,
   row: string | null,
   recordedAt: string,
+  /** Where it was asked for. */
+  timeBefore?: string | null,
 ];
+
+/** The page, or the low-water mark where it is above. The first row may stand for none. @throws TidemarkError `unknown_log` */
+async function readPage(
+  db: Database,
+  place: { readonly log: string; readonly shard: number; readonly after: number; readonly limit: number },
+  chained: boolean,
+): Promise<readonly ChangeColumns[] | number> {
+  const { log, shard, after, limit } = place;
+  const table = changeTable(log);
+  if (table === undefined) throw new TidemarkError('unknown_log', `not a change log: ${JSON.stringify(log)}`);
+  const bounded = limit > SHORT_PAGE;
+  const values = [log, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
+  const rows = await db.query<ChangeColumns>(selectChanges(db, table, { bounded, chained }), values);
+  const first = rows[0];
+  if (!first) throw new TidemarkError('unknown_log', `change log ${log} has no shard ${shard}`);
+  return first[0] > after ? first[0] : rows;
+}
 
 /**
  * The entries of one shard after a seq, in order and without a hole; none when there is nothing newer yet. A page may be
@@ -35,15 +55,8 @@ export async function readChanges(
   after: number,
   limit: number,
 ): Promise<LogPage<ChangeEntry>> {
-  const table = changeTable(log);
-  if (table === undefined) throw new TidemarkError('unknown_log', `not a change log: ${JSON.stringify(log)}`);
-  const bounded = limit > SHORT_PAGE;
-  const text = (bounded ? selectBoundedChanges : selectChanges)(db, table);
-  const values = [log, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
-  const rows = await db.query<ChangeColumns>(text, values);
-  const first = rows[0];
-  if (!first) throw new TidemarkError('unknown_log', `change log ${log} has no shard ${shard}`);
-  if (first[0] > after) return { kind: 'trimmed', low: first[0] };
+  const rows = await readPage(db, { log, shard, after, limit }, false);
+  if (typeof rows === 'number') return { kind: 'trimmed', low: rows };
   const entries: ChangeEntry[] = [];
   for (const [, epoch, seq, key, before, row, recordedAt] of rows) {
     if (seq === null) break;
@@ -54,3 +67,46 @@ export async function readChanges(
 
 const channelsFrom = (text: string | null): Readonly<Record<string, ChannelValue>> | null =>
   text === null ? null : JSON.parse(text);
+
+/** A change as it goes to Kafka. */
+export interface RawChange extends OutgoingChange {
+  /** When the change before it in the shard was written; null where it is the first, or that was trimmed. */
+  readonly follows: string | null;
+}
+
+/**
+ * The same for those who pass changes on without a look into them.
+ * @param projection whose change log it is
+ * @throws TidemarkError `unknown_log` when there is no such change log
+ */
+export async function readRawChanges(
+  db: Database,
+  projection: string,
+  log: string,
+  shard: number,
+  after: number,
+  limit: number,
+): Promise<LogPage<RawChange>> {
+  const rows = await readPage(db, { log, shard, after, limit }, true);
+  if (typeof rows === 'number') return { kind: 'trimmed', low: rows };
+  const entries: RawChange[] = [];
+  let follows = rows[0]?.[7] ?? null;
+  for (const [, epoch, seq, key, before, row, recordedAt] of rows) {
+    if (seq === null) break;
+    entries.push({
+      kind: 'change',
+      log,
+      shard,
+      epoch,
+      seq,
+      projection,
+      key,
+      before,
+      row,
+      recordedAt,
+      follows,
+    });
+    follows = recordedAt;
+  }
+  return { kind: 'entries', entries };
+}

@@ -10,31 +10,26 @@ type Tables = Pick<Database, 'table'>;
  * A page of a change log with the shard's low-water mark and epoch, of one snapshot. Locks: none.
  * Not a named statement: first planned on an empty log, it would keep that plan.
  * $1 log, $2 shard, $3 after, $4 limit; one row with NULLs when there is no entry.
+ * @param how.bounded it ends where its rows are more than $5 bytes (a larger row comes alone): a long page of large rows would not
+ *   fit into memory. Sizes are read without unpacking the rows
+ * @param how.chained with the time of the change before the page, as its last column
  */
-export const selectChanges = (db: Tables, table: string): string =>
-  `SELECT s.low, s.epoch, p.seq, p.key, p.before_channels, p."row", p.recorded_at
-   FROM ${db.table('shards')} s LEFT JOIN LATERAL (
-     SELECT seq, key, before_channels, "row", recorded_at FROM ${db.table(table)}
-     WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int
-   ) p ON true
+export function selectChanges(
+  db: Tables,
+  table: string,
+  how: { readonly bounded: boolean; readonly chained: boolean },
+): string {
+  const log = db.table(table);
+  const page = `SELECT seq, key, before_channels, "row", recorded_at FROM ${log}
+     WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int`;
+  const bounded = `SELECT b.* FROM (
+       SELECT c.*, sum(octet_length(c."row"::text)) OVER (ORDER BY c.seq ROWS UNBOUNDED PRECEDING) AS bytes FROM (${page}) c
+     ) b WHERE coalesce(b.bytes, 0) <= $5::bigint OR b.seq = $3::bigint + 1`;
+  const before = `(SELECT f.recorded_at FROM ${log} f WHERE f.log = $1 AND f.shard = $2::int AND f.seq = $3::bigint)`;
+  return `SELECT s.low, s.epoch, p.seq, p.key, p.before_channels, p."row", p.recorded_at${how.chained ? `, ${before}` : ''}
+   FROM ${db.table('shards')} s LEFT JOIN LATERAL (${how.bounded ? bounded : page}) p ON true
    WHERE s.log = $1 AND s.shard = $2::int ORDER BY p.seq`;
-
-/**
- * The same for long pages, which end where their rows are more than $5 bytes (a larger row comes alone): a page of large
- * rows would not fit into memory. Sizes are read without unpacking the rows. Locks: none.
- */
-export const selectBoundedChanges = (db: Tables, table: string): string =>
-  `SELECT s.low, s.epoch, p.seq, p.key, p.before_channels, p."row", p.recorded_at
-   FROM ${db.table('shards')} s LEFT JOIN LATERAL (
-     SELECT b.* FROM (
-       SELECT c.*, sum(octet_length(c."row"::text)) OVER (ORDER BY c.seq ROWS UNBOUNDED PRECEDING) AS bytes
-       FROM (
-         SELECT seq, key, before_channels, "row", recorded_at FROM ${db.table(table)}
-         WHERE log = $1 AND shard = $2::int AND seq > $3::bigint ORDER BY seq LIMIT $4::int
-       ) c
-     ) b WHERE coalesce(b.bytes, 0) <= $5::bigint OR b.seq = $3::bigint + 1
-   ) p ON true
-   WHERE s.log = $1 AND s.shard = $2::int ORDER BY p.seq`;
+}
 
 /** All checkpoints of some projection versions. Locks: none. $1 names, $2 versions. */
 export const selectCheckpoints = (db: Tables): string =>
