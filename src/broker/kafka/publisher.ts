@@ -7,11 +7,11 @@ import type { Logger } from '../../platform/logger.js';
 import type { OutgoingEntry, PartitionEnd, PublishedLog, Publisher, Tail, TopicInspector } from '../ports.js';
 import { encodeEntry, topicOf, type OutgoingRecord } from './records.js';
 import type { KafkaSettings } from './settings.js';
-import { Tails } from './tails.js';
+import { Tails, type End } from './tails.js';
 import { Topics, type WantedTopic } from './topics.js';
 import { encodeBatch, type Batch } from './wire/batch.js';
 import { Cluster, within } from './wire/cluster.js';
-import { CODE, refusal, translated, unavailable } from './wire/errors.js';
+import { CODE, refusal, translated, unavailable, whileMoving } from './wire/errors.js';
 import { produce, type Produced } from './wire/produce.js';
 
 export interface KafkaPublisherOptions {
@@ -37,7 +37,6 @@ interface Partition {
 }
 
 const TOO_LARGE: readonly number[] = [CODE.messageTooLarge, CODE.recordListTooLarge];
-const ELSEWHERE: readonly number[] = [CODE.notLeader, CODE.leaderNotAvailable, CODE.unknownTopic];
 
 export class KafkaPublisher implements Publisher, TopicInspector {
   readonly #options: Required<KafkaPublisherOptions>;
@@ -98,13 +97,14 @@ export class KafkaPublisher implements Publisher, TopicInspector {
 
   async tail(log: PublishedLog, shard: number): Promise<PartitionEnd> {
     const place = this.#place(topicOf(this.#options.app, log), shard);
-    const { end, next } = await this.#tails.end(place.topic, shard).catch(async (error: unknown) => {
+    const looking = (): Promise<End> => whileMoving(() => this.#tails.end(place.topic, shard));
+    const { end, next } = await looking().catch(async (error: unknown) => {
       const wanted = this.#ensured.get(place.topic);
       const gone = this.#cluster.view(place.topic)?.error === CODE.unknownTopic;
       if (!wanted || !gone) throw error;
       this.#options.logger.warn({ topic: place.topic }, 'a topic is gone; it is made again');
       await this.#topics.ensure([wanted]);
-      return this.#tails.end(place.topic, shard);
+      return looking();
     });
     place.next = next;
     return end;
@@ -127,7 +127,7 @@ export class KafkaPublisher implements Publisher, TopicInspector {
   }
 
   bounds(log: PublishedLog, shard: number): Promise<{ readonly first: number; readonly next: number }> {
-    return this.#tails.bounds(topicOf(this.#options.app, log), shard);
+    return whileMoving(() => this.#tails.bounds(topicOf(this.#options.app, log), shard));
   }
 
   recordFrom(
@@ -135,7 +135,7 @@ export class KafkaPublisher implements Publisher, TopicInspector {
     shard: number,
     offset: number,
   ): Promise<(Tail & { readonly offset: number }) | undefined> {
-    return this.#tails.recordFrom(topicOf(this.#options.app, log), shard, offset);
+    return whileMoving(() => this.#tails.recordFrom(topicOf(this.#options.app, log), shard, offset));
   }
 
   /** Ends all connections; what is still being sent rejects. May be called twice. */
@@ -163,19 +163,12 @@ export class KafkaPublisher implements Publisher, TopicInspector {
   ): Promise<boolean> {
     const { topic, partition } = place;
     const where = `partition ${partition} of ${topic}`;
-    let answer = await this.#attempt(place, batch, check);
-    if (answer.error === CODE.notLeader) {
-      // Nothing was written; who leads it now is known at once, mostly.
-      this.#cluster.forget(topic);
-      answer = await this.#attempt(place, batch, check);
-    }
+    const answer = await whileMoving(() => this.#attempt(place, batch, check));
     if (TOO_LARGE.includes(answer.error)) {
       if (batch.count === 1) throw tooLarge(where, batch, first);
       this.#limits.set(topic, Math.floor(batch.bytes.length / 2));
       return false;
     }
-    if (ELSEWHERE.includes(answer.error)) this.#cluster.forget(topic);
-    if (answer.error !== CODE.none) throw refusal(where, answer.error);
     const expected = place.next ?? 0;
     place.next = answer.baseOffset + batch.count;
     if (answer.baseOffset >= expected) return true;
@@ -199,12 +192,14 @@ export class KafkaPublisher implements Publisher, TopicInspector {
       if (over) throw unavailable(`${where}: too late`);
       check();
       retire = () => link.retire();
-      return produce(link, topic, partition, batch.bytes, Math.floor(sendMs * 0.8)).catch(
-        (error: unknown) => {
-          this.#cluster.forget(topic);
-          throw translated(where, error);
-        },
-      );
+      const timeoutMs = Math.floor(sendMs * 0.8);
+      const answer = await produce(link, topic, partition, batch.bytes, timeoutMs).catch((error: unknown) => {
+        this.#cluster.forget(topic);
+        throw translated(where, error);
+      });
+      if (answer.error === CODE.none || TOO_LARGE.includes(answer.error)) return answer;
+      this.#cluster.forget(topic);
+      throw refusal(where, answer.error);
     };
     return within(sendMs, where, attempt(), () => {
       over = true;

@@ -31,8 +31,9 @@ export interface Bounds {
   readonly next: number;
 }
 
-interface Asked<T> extends Place {
-  readonly resolve: (value: T) => void;
+interface Asked extends Place {
+  readonly promise: Promise<End>;
+  readonly resolve: (value: End) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -65,7 +66,8 @@ const tailOf = (record: FetchedRecord): Tail | undefined =>
 
 export class Tails {
   readonly #cluster: Cluster;
-  #round: Asked<End>[] | undefined;
+  /** By partition: who asks for the same one hears the same. */
+  #round: Map<string, Asked> | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(cluster: Cluster) {
@@ -77,18 +79,26 @@ export class Tails {
    * @throws TidemarkError `broker_unavailable`; `broker_refused`
    */
   end(topic: string, partition: number): Promise<End> {
-    return new Promise((resolve, reject) => {
-      if (this.#round) {
-        this.#round.push({ topic, partition, resolve, reject });
-        return;
-      }
-      const round: Asked<End>[] = [{ topic, partition, resolve, reject }];
-      this.#round = round;
-      this.#running = this.#running.then(async () => {
-        this.#round = undefined;
-        await this.#ends(round);
-      });
+    const round = (this.#round ??= this.#begin());
+    const place = { topic, partition };
+    const known = round.get(idOf(place));
+    if (known) return known.promise;
+    let [resolve, reject]: [Asked['resolve'], Asked['reject']] = [() => undefined, () => undefined];
+    const promise = new Promise<End>((...settle) => {
+      [resolve, reject] = settle;
     });
+    round.set(idOf(place), { ...place, promise, resolve, reject });
+    return promise;
+  }
+
+  /** What is asked for until the round before it is done. */
+  #begin(): Map<string, Asked> {
+    const round = new Map<string, Asked>();
+    this.#running = this.#running.then(() => {
+      this.#round = undefined;
+      return this.#ends([...round.values()]);
+    });
+    return round;
   }
 
   /** @throws as `end` */
@@ -135,8 +145,8 @@ export class Tails {
   }
 
   /** Each partition has its own answer: one without a leader is nobody else’s matter. */
-  async #ends(round: readonly Asked<End>[]): Promise<void> {
-    const links = new Map<Link, Asked<End>[]>();
+  async #ends(round: readonly Asked[]): Promise<void> {
+    const links = new Map<Link, Asked[]>();
     await Promise.all(
       round.map(async (asked) => {
         try {
@@ -163,9 +173,9 @@ export class Tails {
     );
   }
 
-  async #endsOf(link: Link, round: readonly Asked<End>[]): Promise<void> {
+  async #endsOf(link: Link, round: readonly Asked[]): Promise<void> {
     const bounds = await this.#boundsOf(link, round);
-    const open = new Map<string, { readonly asked: Asked<End>; readonly bounds: Bounds; at: number }>();
+    const open = new Map<string, { readonly asked: Asked; readonly bounds: Bounds; at: number }>();
     for (const asked of round) {
       const found = bounds.get(idOf(asked));
       if (!found || 'error' in found)

@@ -9,7 +9,7 @@ import type { Logger } from '../../../platform/logger.js';
 import { connectionOptions, kafkaLog } from '../client.js';
 import { mendRequestQueue } from '../queue.js';
 import type { KafkaSettings } from '../settings.js';
-import { CODE, nameOfCode, translated, unavailable } from './errors.js';
+import { CODE, nameOfCode, refusal, translated, unavailable } from './errors.js';
 import { API, Link } from './link.js';
 
 /** For answers that a broker has at hand. */
@@ -136,7 +136,7 @@ export class Cluster {
     const node = this.#nodes.get(found.leader);
     if (!node) {
       this.forget(topic);
-      throw unavailable(`${where}: it has no leader now`);
+      throw refusal(where, CODE.leaderNotAvailable);
     }
     try {
       return await this.#connected(lane, node);

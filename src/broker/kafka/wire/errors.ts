@@ -1,6 +1,7 @@
 /** What Kafka answers and what kafkajs throws, as errors of ours: what may pass, and what somebody has to mend. */
 import kafkaErrors from 'kafkajs/src/protocol/error.js';
 import { isTidemarkError, messageOf, TidemarkError } from '../../../platform/errors.js';
+import { backoff } from '../../../platform/pause.js';
 
 /** Codes of Kafka’s protocol that we act upon. */
 export const CODE = {
@@ -36,6 +37,10 @@ const REFUSED: readonly string[] = [
   'UNSUPPORTED_VERSION',
 ];
 
+/** Nothing was done, and who leads the partition now will be known in a moment. */
+const MOVING: readonly number[] = [CODE.leaderNotAvailable, CODE.notLeader];
+const MOVES = { moving: true };
+
 const SASL_ERROR = 'KafkaJSSASLAuthenticationError';
 
 /** The name of a code of Kafka’s protocol, as its documentation has it. */
@@ -45,7 +50,8 @@ export const nameOfCode = (code: number): string => kafkaErrors.createErrorFromC
 export function refusal(what: string, code: number, detail?: string | null): TidemarkError {
   const { type, message } = kafkaErrors.createErrorFromCode(code);
   const text = `${what}: ${detail ? detail : message} (${type})`;
-  return new TidemarkError(REFUSED.includes(type) ? 'broker_refused' : 'broker_unavailable', text);
+  const extra = MOVING.includes(code) ? MOVES : {};
+  return new TidemarkError(REFUSED.includes(type) ? 'broker_refused' : 'broker_unavailable', text, { extra });
 }
 
 export const unavailable = (what: string, cause?: unknown): TidemarkError =>
@@ -54,6 +60,26 @@ export const unavailable = (what: string, cause?: unknown): TidemarkError =>
     cause === undefined ? what : `${what}: ${messageOf(cause)}`,
     cause === undefined ? {} : { cause },
   );
+
+/** Between two tries while a leader moves, or a new topic gets its leaders; milliseconds. */
+const SHORTEST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 200;
+/** For all of them. */
+const MOVING_MS = 1_500;
+
+/** Tries again, for a moment, what failed only as the partition has no leader, or another one than we knew. */
+export async function whileMoving<T>(work: () => Promise<T>): Promise<T> {
+  const until = performance.now() + MOVING_MS;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isTidemarkError(error) || error.extra !== MOVES || performance.now() > until) throw error;
+    }
+    const pause = backoff(attempt, SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
 
 /** What was thrown on the way to a broker, as an error of ours. */
 export function translated(what: string, thrown: unknown): TidemarkError {

@@ -1,6 +1,6 @@
 /** The question that sends one batch to one partition, and its answer. */
 import type { Encoded, ProduceAnswer, Question } from 'kafkajs/src/protocol/requests/index.js';
-import { unavailable } from './errors.js';
+import { CODE, unavailable } from './errors.js';
 import { API, type Link } from './link.js';
 
 /** All in-sync replicas. */
@@ -33,7 +33,7 @@ export interface Produced {
 /**
  * Sends a batch; resolves with what the leader answers.
  * @param timeoutMs how long the leader may wait for its followers
- * @throws TidemarkError `broker_unavailable` when the answer has no word on the partition; else as kafkajs
+ * @throws TidemarkError `broker_unavailable` when the answer does not say where the batch is; else as kafkajs
  */
 export async function produce(
   link: Link,
@@ -53,6 +53,9 @@ export async function produce(
   const found = answer.topics
     .find(({ topicName }) => topicName === topic)
     ?.partitions.find((one) => one.partition === partition);
-  if (!found) throw unavailable(`${link.address} said nothing of partition ${partition} of ${topic}`);
-  return { error: found.errorCode, baseOffset: Number(found.baseOffset) };
+  const [error, baseOffset] = [found?.errorCode ?? CODE.none, Number(found?.baseOffset ?? -1)];
+  // What is not said to be there is not there.
+  if (error === CODE.none && !(baseOffset >= 0))
+    throw unavailable(`${link.address} does not say that partition ${partition} of ${topic} has it`);
+  return { error, baseOffset };
 }
