@@ -42,18 +42,14 @@ export function createRoles(context: Context, { checkQueryOutput, build }: Roles
   const relay = has('relay') ? outgoing() : undefined;
   const incoming = inbound && writeSide ? createInbound(context, kafka, writeSide.bus) : undefined;
   const there = <T>(layer: T | undefined): layer is T => layer !== undefined;
-  const all = [gateway, projector, relay, api].filter(there);
+  const all = [gateway, projector, relay, incoming, api].filter(there);
   if (kafka) awayGauge(metrics, () => all.flatMap((role) => role.away?.() ?? []));
   return {
     gateway,
     projector,
     api,
     all,
-    concerns: () => [
-      ...(topics?.concerns ?? []),
-      ...(incoming?.concerns() ?? []),
-      ...all.flatMap((role) => role.concerns?.() ?? []),
-    ],
+    concerns: () => [...(topics?.concerns ?? []), ...all.flatMap((role) => role.concerns?.() ?? [])],
     // They stop in the reverse order: no new command, what was answered is sent on, then projected, then shown.
     layers: [topics, gateway, projector, writeSide, relay, incoming, api].filter(there),
   };
