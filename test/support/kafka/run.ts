@@ -1,4 +1,5 @@
 /** What `npm run kafka` does: starts the brokers, says how to use them, and stops them on a signal. */
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { startKafka, type KafkaClusterOptions } from './cluster.js';
@@ -39,8 +40,20 @@ try {
     `Kafka is up. In another terminal:\n\n  export KAFKA_BROKERS=${cluster.brokers.join(',')}\n\nCtrl-C stops it; ${kept}. Logs: ${cluster.nodes.map(({ log }) => log).join(', ')}`,
   );
   // Its processes are what keeps this one alive.
+  let stopping = false;
+  process.once('beforeExit', () => {
+    if (stopping) return;
+    const said = cluster.nodes.map(({ log }) => readFileSync(log, 'utf8').slice(-1_000));
+    console.error(
+      `npm run kafka: the brokers have ended by themselves; the last that they said:\n${said.join('\n')}`,
+    );
+    process.exitCode = 1;
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => void cluster.stop());
+    process.once(signal, () => {
+      stopping = true;
+      void cluster.stop();
+    });
 } catch (error) {
   const known = error instanceof NoKafka || error instanceof KafkaStartError || error instanceof Usage;
   console.error(known ? `npm run kafka: ${error.message}` : error);
