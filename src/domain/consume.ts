@@ -74,7 +74,7 @@ interface ConsumeOptions<D extends z.ZodType, S extends readonly AnyAggregate[]>
   readonly sends: S;
   /**
    * Times that a record is tried where `decide`, `evolve` or `.context` fail, 1–1,000, before it goes to the dead letters;
-   * 10 by default, which takes about a minute. A database that is away is waited for however long it takes.
+   * 10 by default, which takes about half a minute. A database that is away is waited for however long it takes.
    */
   readonly attempts?: number;
 }

@@ -31,7 +31,7 @@ const LARGEST_SHARE = 1024 * 1024;
 /** A member that was killed is missed after this. */
 const SESSION_MS = 15_000;
 const REBALANCE_MS = 20_000;
-const HEARTBEAT_MS = 2_000;
+const HEARTBEAT_MS = 1_000;
 /** Partitions may be added, and leaders move without an error that tells. */
 const METADATA_MS = 60_000;
 /** Without any sign for so long, a consumer stands still. Longer than a rebalance may take. */

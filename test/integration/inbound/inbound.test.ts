@@ -1,9 +1,13 @@
 /** Records of other systems become commands: a real Kafka, a real Postgres, from the bytes to the events. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { InboundCommand } from '../../../src/inbound/ports.js';
+import { TidemarkError } from '../../../src/platform/errors.js';
 import { startCommands, type CommandProcess } from '../../support/commands.js';
 import { bankOf, deposits, startInbound, type RunningInbound } from '../../support/inbound.js';
 import { describeKafka, kafkaBrokers, uniqueName } from '../../support/kafka.js';
 import { kafkaTools } from '../../support/kafka/tools.js';
+import { startFlakyProxy } from '../../support/flaky-proxy.js';
+import { randomFrom } from '../../support/random.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
 const WAIT = { timeout: 15_000, interval: 20 };
@@ -140,5 +144,163 @@ describeKafka('inbound', () => {
     });
     expect(letters[2]?.headers['ce_error']).toBe('the handler is out of order');
     expect(letters[6]?.value).toBeNull();
+  });
+
+  test('a record that comes twice happens once: from its sender, and after the offsets were lost', async () => {
+    const topic = await topicOf();
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const account = uniqueName('a');
+    const plain = { value: JSON.stringify({ account, cents: 2 }) };
+    const event = { value: JSON.stringify({ account, cents: 1 }), headers: binary('e-1') };
+    await kafka.send(topic, [event, plain, event, plain]);
+    const first = await begin(app, main.bus);
+    // Two plain records are two, as nothing says that they are one.
+    await expect.poll(() => first.outcomes.length, WAIT).toBe(4);
+    expect(await centsOf(account)).toEqual([1, 2, 2]);
+    await first.stop();
+    const groupId = `${app.name}.inbound.deposits`;
+    await kafka.withAdmin((admin) => admin.deleteGroups([groupId]));
+    const second = await begin(app, main.bus);
+    await expect.poll(() => second.outcomes.length, WAIT).toBe(4);
+    expect(await centsOf(account)).toEqual([1, 2, 2]);
+    await second.stop();
+    await kafka.withAdmin((admin) => admin.deleteGroups([groupId]));
+    // By now the handler gives another payload: what was done stays as it was done, and nothing waits for it.
+    const changed = bankOf(app.name, [deposits(topic, { note: 'by new code' })]);
+    await kafka.send(topic, [{ value: JSON.stringify({ account, cents: 3 }) }]);
+    const third = await begin(changed, main.bus);
+    await expect.poll(() => third.outcomes.length, WAIT).toBe(5);
+    expect(third.reused()).toBe(4);
+    expect(third.outcomes).toEqual(Array.from({ length: 5 }, () => 'handled'));
+    expect(await centsOf(account)).toEqual([1, 2, 2, 3]);
+  });
+
+  test('a process that was stopped goes on where it was', async () => {
+    const topic = await topicOf();
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const account = uniqueName('a');
+    const send = (cents: number) => kafka.send(topic, [{ value: JSON.stringify({ account, cents }) }]);
+    await send(1);
+    const first = await begin(app, main.bus);
+    await expect.poll(() => first.outcomes.length, WAIT).toBe(1);
+    await first.stop();
+    await send(2);
+    const second = await begin(app, main.bus);
+    await expect.poll(() => second.outcomes.length, WAIT).toBe(1);
+    expect(await centsOf(account)).toEqual([1, 2]);
+    await expect.poll(() => second.inbound.standings[0]?.behind, WAIT).toBe(0);
+    expect(second.inbound.standings).toEqual([{ consumer: 'deposits', topic, behind: 0, troubles: [] }]);
+  });
+
+  test('a topic that is not there yet is waited for, and that is told', async () => {
+    const topic = uniqueName('deposits');
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const account = uniqueName('a');
+    const one = await begin(app, main.bus);
+    await expect.poll(() => one.inbound.standings[0]?.troubles, WAIT).toEqual([`there is no topic ${topic}`]);
+    await kafka.createTopic(topic);
+    await kafka.send(topic, [{ value: JSON.stringify({ account, cents: 1 }) }]);
+    await expect.poll(() => centsOf(account), WAIT).toEqual([1]);
+    await expect.poll(() => one.inbound.standings[0]?.troubles, WAIT).toEqual([]);
+  });
+
+  test('a database that is away holds records back, in their order, and stops nothing for good', async () => {
+    const topic = await topicOf();
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const account = uniqueName('a');
+    const proxy = await startFlakyProxy(pg.url);
+    const behind = await startCommands(proxy.url, app, { store: { appendTimeoutMs: 500 } });
+    const one = await begin(app, behind.bus);
+    const send = (...cents: number[]) =>
+      kafka.send(
+        topic,
+        cents.map((each) => ({ value: JSON.stringify({ account, cents: each }) })),
+      );
+    await send(1);
+    await expect.poll(() => centsOf(account), WAIT).toEqual([1]);
+    proxy.mode = 'refuse';
+    proxy.cut();
+    await send(2, 3, 4);
+    await expect
+      .poll(() => one.inbound.standings[0]?.troubles, WAIT)
+      .toEqual([
+        expect.stringMatching(new RegExp(`^${topic}/0/1 waits: (database_unavailable|outcome_unknown)$`)),
+      ]);
+    proxy.mode = 'pass';
+    await expect.poll(() => centsOf(account), WAIT).toEqual([1, 2, 3, 4]);
+    expect(one.outcomes).toEqual(Array.from({ length: 4 }, () => 'handled'));
+    await one.stop();
+    await behind.stop();
+    await proxy.stop();
+  });
+
+  test('a partition that waits keeps no other waiting', async () => {
+    const topic = await topicOf(2);
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const [held, free] = [uniqueName('a'), uniqueName('a')];
+    const bus = {
+      execute: (command: InboundCommand) =>
+        command.streamId === held
+          ? Promise.reject(new TidemarkError('database_unavailable', 'it is away'))
+          : main.bus.execute(command),
+    };
+    const value = (account: string) => JSON.stringify({ account, cents: 1 });
+    await kafka.send(topic, [{ partition: 0, value: value(held) }]);
+    const one = await begin(app, bus);
+    await expect.poll(() => one.retries.length, WAIT).toBeGreaterThan(0);
+    for (let round = 1; round <= 3; round++) {
+      await kafka.send(topic, [
+        { partition: 1, value: value(free) },
+        { partition: 0, value: value(free) },
+      ]);
+      await expect.poll(() => centsOf(free), WAIT).toHaveLength(round);
+    }
+    expect(one.inbound.standings[0]).toMatchObject({
+      behind: 4,
+      troubles: [`${topic}/0/0 waits: database_unavailable`],
+    });
+  });
+
+  test('processes that come and go share the work: each record once, in the order of its partition', async () => {
+    const seed = Date.now() % 1_000_000;
+    console.log(`inbound: seed ${seed}`);
+    const below = randomFrom(seed);
+    const topic = await topicOf(4);
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const accounts = Array.from({ length: 8 }, () => uniqueName('a'));
+    const total = 500;
+    const messages = Array.from({ length: total }, (_, index) => {
+      const account = accounts[index % accounts.length] ?? '';
+      return {
+        key: account,
+        value: JSON.stringify({ account, cents: index + 1 }),
+        headers: binary(`${topic}-${index}`),
+      };
+    });
+    await kafka.send(topic, messages);
+    const handled = new Set<string>();
+    const bus = {
+      async execute(command: InboundCommand) {
+        await main.bus.execute(command);
+        handled.add(command.causationId);
+      },
+    };
+    const members: RunningInbound[] = [await begin(app, bus), await begin(app, bus)];
+    let changes = 0;
+    while (handled.size < total && changes < 6) {
+      const [leaver] = members.splice(below(members.length), 1);
+      const joining = begin(app, bus);
+      await leaver?.stop();
+      members.push(await joining);
+      changes++;
+      const before = handled.size;
+      await expect.poll(() => handled.size > before || handled.size === total, WAIT).toBe(true);
+    }
+    await expect.poll(() => handled.size, WAIT).toBe(total);
+    expect(changes).toBeGreaterThan(1);
+    for (const [index, account] of accounts.entries()) {
+      const own = messages.flatMap((_, at) => (at % accounts.length === index ? [at + 1] : []));
+      expect(await centsOf(account)).toEqual(own);
+    }
   });
 });
