@@ -4,6 +4,9 @@ import { messageOf } from '../platform/errors.js';
 import { loadUws } from '../realtime/sockets/uws/load.js';
 import { withDatabase } from './connect.js';
 import { databaseChecks } from './doctor-database.js';
+import { beginNewEpoch, type NewEpochOptions } from './doctor-epoch.js';
+import { kafkaChecks } from './doctor-kafka.js';
+import { APP_OPTION } from './operations/connect.js';
 import type { Surroundings } from './program.js';
 
 export interface Check {
@@ -26,10 +29,16 @@ function socketCheck(): Check {
   return { name: 'sockets', status: 'note', detail: `ws, as ${uws.reason}` };
 }
 
-async function allChecks(projectDir: string): Promise<Check[]> {
+async function allChecks(projectDir: string, app: string | undefined): Promise<Check[]> {
   const checks = [nodeCheck(), socketCheck()];
   try {
-    checks.push(...(await withDatabase({ projectDir, create: false }, databaseChecks)));
+    await withDatabase({ projectDir, create: false }, async (connection) => {
+      const found = await databaseChecks(connection);
+      checks.push(...found);
+      // Without the schema there is nothing to compare.
+      if (found.every(({ name, status }) => name !== 'schema' || status === 'ok'))
+        checks.push(...(await kafkaChecks(connection, projectDir, app)));
+    });
   } catch (error) {
     checks.push({ name: 'postgres', status: 'fail', detail: messageOf(error) });
   }
@@ -38,10 +47,17 @@ async function allChecks(projectDir: string): Promise<Check[]> {
 
 export function doctorCommand({ projectDir }: Surroundings): Command {
   return new Command('doctor')
-    .description('check Node, the sockets, Postgres, the schema, the logs and the projections')
+    .description(
+      'check Node, the sockets, Postgres, the schema, the logs and the projections; with KAFKA_BROKERS, Kafka too',
+    )
+    .option(...APP_OPTION)
+    .option('--new-epoch', 'mend logs of which Kafka has records that Postgres does not (log_diverged)')
+    .option('--yes', 'do not ask')
     .option('--json', 'print JSON')
-    .action(async ({ json }: { json?: boolean }) => {
-      const checks = await allChecks(projectDir);
+    .action(async ({ newEpoch, ...options }: NewEpochOptions & { readonly newEpoch?: boolean }) => {
+      if (newEpoch) return beginNewEpoch(projectDir, options);
+      const { app, json } = options;
+      const checks = await allChecks(projectDir, app);
       const ok = checks.every(({ status }) => status !== 'fail');
       if (json) console.log(JSON.stringify({ ok, checks }));
       else

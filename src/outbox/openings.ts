@@ -20,7 +20,7 @@ export interface Claimed extends Known {
   readonly other: string | undefined;
 }
 
-type Columns = [
+export type KnownColumns = [
   log: string,
   shard: number,
   epoch: string,
@@ -44,7 +44,7 @@ interface Waiting {
 
 const idOf = ({ log, shard }: { readonly log: string; readonly shard: number }): string => `${log}/${shard}`;
 
-function claimedOf(row: Columns): Claimed {
+export function claimedOf(row: KnownColumns): Claimed {
   const [, , epoch, low, head, cursorEpoch, seq, begun, diverged, other, knowsEpoch, eventId, recordedAt] =
     row;
   return {
@@ -83,7 +83,7 @@ export class Openings {
     const openings = all.map(({ opening }) => opening);
     const tails = openings.map(({ end }) => (typeof end === 'object' ? end : undefined));
     try {
-      const rows = await this.#db.query<Columns>(claimCursors(this.#db), [
+      const rows = await this.#db.query<KnownColumns>(claimCursors(this.#db), [
         holder,
         openings.map(({ log }) => log),
         openings.map(({ shard }) => shard),

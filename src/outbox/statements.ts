@@ -29,6 +29,13 @@ const markAt = (db: Tables, seq: string): string =>
    CASE WHEN position('.' IN s.log) > 0
      THEN (SELECT x.recorded_at FROM ${db.table('changes')} x WHERE x.log = s.log AND x.shard = s.shard AND x.seq = ${seq}) END`;
 
+/** What `Known` is made of, of `shards` s, cursors c, and what is wanted w. */
+const knownColumns = (db: Tables): string =>
+  `s.log, s.shard, s.epoch, s.low, ${headOf(db)}, c.epoch, c.seq, c.begun, c.diverged,
+     (SELECT o.shard || ': ' || o.diverged FROM ${db.table('relay_cursors')} o
+      WHERE o.log = c.log AND o.shard <> c.shard AND o.diverged IS NOT NULL ORDER BY o.shard LIMIT 1),
+     EXISTS (SELECT FROM ${db.table('relay_epochs')} k WHERE k.log = w.log AND k.epoch = w.epoch), ${markAt(db, 'w.tail')}`;
+
 /**
  * Whoever opens shards takes their cursors, if he has their leases, and learns what Postgres has where Kafka ends. No row where he
  * has not. Locks: the leases FOR SHARE, then the cursors.
@@ -47,11 +54,19 @@ export const claimCursors = (db: Tables): string =>
      UPDATE ${db.table('relay_cursors')} c SET holder = $1, term = m.term FROM mine m WHERE c.log = m.log AND c.shard = m.shard
      RETURNING c.log, c.shard, c.epoch, c.seq, c.begun, c.diverged
    )
-   SELECT s.log, s.shard, s.epoch, s.low, ${headOf(db)}, c.epoch, c.seq, c.begun, c.diverged,
-     (SELECT o.shard || ': ' || o.diverged FROM ${db.table('relay_cursors')} o
-      WHERE o.log = c.log AND o.shard <> c.shard AND o.diverged IS NOT NULL ORDER BY o.shard LIMIT 1),
-     EXISTS (SELECT FROM ${db.table('relay_epochs')} k WHERE k.log = w.log AND k.epoch = w.epoch), ${markAt(db, 'w.tail')}
+   SELECT ${knownColumns(db)}
    FROM claimed c JOIN wanted w ON w.log = c.log AND w.shard = c.shard JOIN ${db.table('shards')} s ON s.log = c.log AND s.shard = c.shard`;
+
+/**
+ * The same for who only looks: also where nothing was ever relayed. Locks: none. Of each shard $1 log, $2 shard, $3 seq of Kafka's
+ * last record or 0, $4 its epoch.
+ */
+export const selectKnown = (db: Tables): string =>
+  `WITH wanted AS (SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[]) AS w(log, shard, tail, epoch))
+   SELECT ${knownColumns(db)}
+   FROM wanted w JOIN ${db.table('shards')} s ON s.log = w.log AND s.shard = w.shard
+   LEFT JOIN ${db.table('relay_cursors')} r ON r.log = s.log AND r.shard = s.shard
+   CROSS JOIN LATERAL (SELECT s.log, s.shard, coalesce(r.epoch, s.epoch) AS epoch, coalesce(r.seq, s.low) AS seq, coalesce(r.begun, s.low) AS begun, r.diverged) c`;
 
 /**
  * Puts a cursor where Kafka ends, in the log's epoch of now; nothing diverges there any more. A row if it is still the caller's.

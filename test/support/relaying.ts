@@ -13,6 +13,7 @@ import { Leases } from '../../src/platform/postgres/leases.js';
 import { readHeads } from '../../src/platform/postgres/logs.js';
 import { migrate } from '../../src/platform/postgres/migrate.js';
 import { Wakeups } from '../../src/platform/wakeups.js';
+import { expect } from 'vitest';
 import { kafka, kafkaBrokers } from './kafka.js';
 
 export const LOG = 'account';
@@ -156,3 +157,17 @@ export async function cursors(db: Database): Promise<Map<number, number>> {
 /** What all partitions of a log hold once everything was sent once. */
 export const allSeqs = (headOf: ReadonlyMap<number, number>): Map<number, number[]> =>
   new Map([...headOf].map(([shard, head]) => [shard, Array.from({ length: head }, (_, n) => n + 1)]));
+
+/** Resolves when the cursors are at the heads. */
+export const relayed = ({ db }: RelayingProcess): Promise<void> =>
+  expect
+    .poll(
+      async () =>
+        JSON.stringify([...(await cursors(db))]) ===
+        JSON.stringify([...(await heads(db))].sort(([a], [b]) => a - b)),
+      {
+        timeout: 20_000,
+      },
+    )
+    .toBe(true)
+    .then();

@@ -14,6 +14,7 @@ export async function runDoctor({ app, databases, brokers }: World): Promise<str
     fromHere('../../../bin/tidemark.js'),
     'doctor',
     '--new-epoch',
+    '--yes',
     '--app',
     fromHere('../../support/faults-app.ts'),
   ];
