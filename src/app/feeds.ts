@@ -11,7 +11,7 @@ import type { StoredEvent } from '../domain/events.js';
 import { readShard } from '../event-store/reads.js';
 import { eventStoreStatements } from '../event-store/statements.js';
 import type { Database } from '../platform/postgres/database.js';
-import { readHeads } from '../platform/postgres/logs.js';
+import { hasChanges } from '../projections/change-log.js';
 import type { ChangeEntry } from '../projections/types.js';
 import type { Context } from './context.js';
 
@@ -71,7 +71,7 @@ export function changeFeed(
       logOf: changeLogs(app.name),
       probe,
       // A change that Postgres does not have (it was restored) is shown to nobody.
-      confirm: (log) => readHeads(db, { events: [], changes: [log] }),
+      has: (log, entries) => hasChanges(db, log, entries),
     }),
   );
 }

@@ -4,7 +4,7 @@ import { TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { OutgoingChange } from '../broker/ports.js';
 import { changeTable } from './names.js';
-import { selectChanges } from './statements.js';
+import { selectChanges, selectPlaces } from './statements.js';
 import type { ChangeEntry, ChannelValue } from './types.js';
 
 /** Pages up to this long are read without a look at their size. */
@@ -109,4 +109,27 @@ export async function readRawChanges(
     follows = recordedAt;
   }
   return { kind: 'entries', entries };
+}
+
+/**
+ * Whether Postgres has each of some entries that came by another way: at its place, of the same key and time, in the epoch of
+ * now. Ids of changes are the same in every history of a database, so they tell nothing.
+ * @param entries of one log
+ * @throws TidemarkError `unknown_log` when there is no such change log
+ */
+export async function hasChanges(
+  db: Database,
+  log: string,
+  entries: readonly ChangeEntry[],
+): Promise<readonly boolean[]> {
+  const table = changeTable(log);
+  if (table === undefined) throw new TidemarkError('unknown_log', `not a change log: ${JSON.stringify(log)}`);
+  const rows = await db.query<[epoch: string, key: string | null, recordedAt: string | null]>(
+    selectPlaces(db, table),
+    [log, entries.map(({ shard }) => shard), entries.map(({ seq }) => seq)],
+  );
+  return entries.map((entry, index) => {
+    const [epoch, key, recordedAt] = rows[index] ?? [];
+    return epoch === entry.epoch && key === entry.key && recordedAt === entry.recordedAt;
+  });
 }

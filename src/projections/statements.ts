@@ -31,6 +31,16 @@ export function selectChanges(
    WHERE s.log = $1 AND s.shard = $2::int ORDER BY p.seq`;
 }
 
+/**
+ * What stands at places of a change log, with the epoch of their shards, in the order of the places; NULLs where nothing does.
+ * Locks: none. Not a named statement: first planned on an empty log, it would keep that plan. $1 log, $2 shards, $3 seqs.
+ */
+export const selectPlaces = (db: Tables, table: string): string =>
+  `SELECT s.epoch, c.key, c.recorded_at FROM unnest($2::int[], $3::bigint[]) WITH ORDINALITY AS x(shard, seq, n)
+   JOIN ${db.table('shards')} s ON s.log = $1 AND s.shard = x.shard
+   LEFT JOIN LATERAL (SELECT c.key, c.recorded_at FROM ${db.table(table)} c WHERE c.log = $1 AND c.shard = x.shard AND c.seq = x.seq) c ON true
+   ORDER BY x.n`;
+
 /** All checkpoints of some projection versions. Locks: none. $1 names, $2 versions. */
 export const selectCheckpoints = (db: Tables): string =>
   `SELECT c.projection, c.version, c.source, c.shard, c.seq

@@ -280,6 +280,53 @@ export function feedContract<E extends Sequenced>(name: string, make: () => Prom
       await membership.stop();
     });
 
+    it('lets the members of one process go each its way through the same log', async () => {
+      const world = await worldOf(make);
+      await world.append(0, 12);
+      const process = await world.process();
+      const [slow, quick, late] = [new Seen(), new Seen(), new Seen()];
+      let release: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      await member(world, process, slow, { group: 'slow' }, (shard) => ({
+        handle: async (entries) => {
+          await held;
+          slow.add(
+            shard,
+            entries.map(({ seq }) => seq),
+          );
+        },
+      }));
+      await member(world, process, quick, { group: 'quick', mode: 'shared' });
+      await quick.has(0, 12);
+      for (let round = 0; round < 3; round++) await world.append(0, 10);
+      await quick.has(0, 42);
+      await member(world, process, late, { group: 'late' }, () => ({ after: 30 }));
+      await late.has(0, 42);
+      await world.append(0, 1);
+      await Promise.all([quick.has(0, 43), late.has(0, 43)]);
+      expect(slow.shards.get(0)).toBeUndefined();
+      release();
+      await slow.has(0, 43);
+      expect(slow.shards.get(0)).toEqual(upTo(43));
+      expect(quick.shards.get(0)).toEqual(upTo(43));
+      expect(late.shards.get(0)).toEqual(upTo(43, 31));
+    });
+
+    it('opens a shard anew when it is asked to, at the position that its reader then gives', async () => {
+      const world = await worldOf(make);
+      await world.append(0, 5);
+      const seen = new Seen();
+      let after = 0;
+      const membership = await member(world, await world.process(), seen, {}, () => ({ after }));
+      await seen.has(0, 5);
+      after = 3;
+      membership.reopen(0);
+      await seen.until(() => seen.events.filter((event) => event === 'open 0').length === 2);
+      await world.append(0, 1);
+      await seen.has(0, 6);
+      expect(seen.shards.get(0)).toEqual([...upTo(5), 4, 5, 6]);
+    });
+
     it('shares the shards among members, gives them over when one stops, and takes over when one vanishes', async () => {
       const world = await worldOf(make);
       const positions = new Map<number, number>();

@@ -26,6 +26,8 @@ const Things = projection('things', { version: 1, row: z.object({ id: z.string()
 const app = defineApp({ name: 'things', aggregates: [Thing], projections: [Things], shards: 3 });
 
 export const LOG = 'things.v1';
+/** Of all changes. */
+export const RECORDED_AT = '2026-01-01T00:00:00.000Z';
 
 /** What a feed of a process is made with. */
 export interface ThingsProcess {
@@ -74,8 +76,8 @@ export async function things(): Promise<Things> {
       heads.set(shard, head + count);
       await db.query(
         `INSERT INTO tidemark.changes (log, shard, seq, slot, key, recorded_at)
-         SELECT $4, $1, $2::bigint + n, 0, 'k', now() FROM generate_series(1, $3::int) n`,
-        [shard, head, count, LOG],
+         SELECT $4, $1, $2::bigint + n, 0, 'k', $5::timestamptz FROM generate_series(1, $3::int) n`,
+        [shard, head, count, LOG, RECORDED_AT],
       );
       return head;
     },

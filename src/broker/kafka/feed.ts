@@ -6,14 +6,13 @@
 import type { Kafka } from 'kafkajs';
 import { TidemarkError } from '../../platform/errors.js';
 import type { HeadProbe } from '../../platform/head-probe.js';
-import { Coalesced } from '../../platform/coalesced.js';
-import type { LogHead } from '../../platform/postgres/logs.js';
 import type { Wakeups } from '../../platform/wakeups.js';
 import type { StoredEvent } from '../../domain/events.js';
 import type { ChangeEntry } from '../../projections/types.js';
 import { Members, sharedReads, type MembersOptions, type PageReader } from '../members.js';
 import type { Feed, JoinRequest, Membership, Sequenced } from '../ports.js';
 import { RecordConsumer } from './consumer.js';
+import { Proofs } from './proofs.js';
 import {
   changesTopic,
   decodeChange,
@@ -46,10 +45,10 @@ export interface KafkaFeedOptions<E extends Sequenced> extends MembersOptions {
   /** Of all logs that are joined. */
   readonly probe: Pick<HeadProbe, 'onHeads' | 'probe'>;
   /**
-   * Reads the heads of a log. Given, an entry is handed over only after Postgres was seen to reach it; absent, whoever
-   * handles entries proves that they are there, as projections do.
+   * Tells of entries of a log whether Postgres has them. Given, what it does not have is handed over to nobody; absent, whoever
+   * handles entries sees to that, as projections do.
    */
-  readonly confirm?: (log: string) => Promise<readonly LogHead[]>;
+  readonly has?: (log: string, entries: readonly E[]) => Promise<readonly boolean[]>;
 }
 
 /** Event logs of an application. */
@@ -75,7 +74,7 @@ export const changeLogs =
 
 /** Of all inboxes of a feed together, about, and of one of them. */
 const ALL_BYTES = 64 * 1024 * 1024;
-const INBOX_BYTES = 1024 * 1024;
+const INBOX_BYTES = 2 * 1024 * 1024;
 const LEAST_BYTES = 64 * 1024;
 /** Between two looks at the heads that records ask for. */
 const LOOK_EVERY_MS = 200;
@@ -122,15 +121,15 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
   #follow({ log, shards }: JoinRequest<E>): Followed<E> {
     const known = this.#followed.get(log);
     if (known) return known;
-    const { kafka, app, logOf, wakeups, probe, confirm, observer } = this.#options;
+    const { kafka, app, logOf, wakeups, probe, has, observer } = this.#options;
     const { topic, decode } = logOf(log);
-    const confirming = confirm && new Coalesced(() => confirm(log));
+    const proofs = has && new Proofs<E>((entries) => has(log, entries));
     const stream = new LogStream<E>({
       log,
       shards,
       decode,
       read: (shard, after, limit) => this.#read(log, shard, after, limit),
-      confirm: confirming && (() => confirming.call()),
+      has: proofs && ((entry) => proofs.has(entry)),
       look: () => this.#look(),
       consume: (options) => new RecordConsumer({ kafka, topic, group: `${app}.feed.${log}`, ...options }),
       complain: (what, details) => this.#members.complain(what, details),

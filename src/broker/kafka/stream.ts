@@ -19,8 +19,8 @@ export interface LogStreamOptions<E extends Sequenced> {
   decode(shard: number, record: IncomingRecord): Decoded<E> | Foreign;
   /** From Postgres. */
   read(shard: number, after: number, limit: number): Promise<LogPage<E>>;
-  /** Heads of the log that were read after the call. Undefined: whoever handles entries proves them. */
-  readonly confirm: (() => Promise<readonly LogHead[]>) | undefined;
+  /** Whether Postgres has an entry. Undefined: whoever handles entries sees to that. */
+  readonly has: ((entry: E) => Promise<boolean>) | undefined;
   /** Asks for a look at all heads; what it finds comes by `looked`. */
   look(): void;
   consume(options: Pick<RecordConsumerOptions, 'records' | 'wanted' | 'lost'>): RecordConsumer;
@@ -43,8 +43,6 @@ interface Shard {
   readonly inbox: Inbox;
   /** Of the log, as last seen in Postgres; undefined before the first look. */
   epoch: string | undefined;
-  /** Head as last seen in Postgres. */
-  head: number;
   /** Head at the last look of the probe. */
   looked: number;
   /** What Kafka has is fetched. */
@@ -81,7 +79,6 @@ export class LogStream<E extends Sequenced> {
     this.#shards = Array.from({ length: options.shards }, () => ({
       inbox: new Inbox(),
       epoch: undefined,
-      head: 0,
       looked: 0,
       flowing: false,
       idleSince: Number.NEGATIVE_INFINITY,
@@ -150,18 +147,13 @@ export class LogStream<E extends Sequenced> {
       if (!shard) continue;
       const changed = shard.epoch !== undefined && shard.epoch !== head.epoch;
       const before = shard.looked;
-      this.#note(shard, head);
+      if (changed) shard.inbox.drop();
+      shard.epoch = head.epoch;
       shard.looked = head.head;
       // Where its readers are to begin is for them to say: the log begins anew, or at a fork.
       if (changed) for (const reader of this.#readers) reader.loop(head.shard)?.reopen();
       this.#findTail(head.shard, shard, Math.min(before, head.head));
     }
-  }
-
-  #note(shard: Shard, { epoch, head }: LogHead): void {
-    if (shard.epoch !== undefined && shard.epoch !== epoch) shard.inbox.drop();
-    shard.epoch = epoch;
-    shard.head = head;
   }
 
   /** What was there a look ago and is still missing, Kafka has lost. */
@@ -230,6 +222,9 @@ export class LogStream<E extends Sequenced> {
       this.#flow(at);
       return { kind: 'entries', entries };
     }
+    // It has all that came, and what is coming will be told. A tail that is lost makes the shard a silent one.
+    if (after === inbox.last && shard.flowing && !shard.silent && this.#consumer.live)
+      return { kind: 'entries', entries: [] };
     if (inbox.count > 0 && (inbox.last ?? 0) > after && place.behind === 0)
       await new Promise((resolve) => setTimeout(resolve, jittered(HOLE_PAUSE_MS)));
     const page = await this.#options.read(at, after, limit);
@@ -240,45 +235,41 @@ export class LogStream<E extends Sequenced> {
     return page;
   }
 
-  /** What follows a position, where it is here and, where that has to be known, in Postgres too. */
+  /**
+   * What follows a position, where it is here and, where that has to be known, in Postgres too. The last entry speaks for those
+   * before it: what Kafka has of a log differs from Postgres only from some seq on.
+   */
   async #fromInbox(at: number, shard: Shard, after: number, limit: number): Promise<E[] | undefined> {
     const { inbox, epoch } = shard;
-    const { confirm, log } = this.#options;
     if (!inbox.covers(after)) return undefined;
-    if (confirm && (inbox.last ?? 0) > shard.head) {
-      for (const head of await confirm()) {
-        const known = head.log === log ? this.#shards[head.shard] : undefined;
-        if (known) this.#note(known, head);
-      }
-      if (shard.epoch !== epoch || !inbox.covers(after)) return undefined;
-      if (shard.head <= after) {
-        inbox.drop();
-        this.#options.complain('Kafka has what Postgres does not have; it is left out', {
-          log,
-          shard: at,
-          head: shard.head,
-        });
-        return undefined;
-      }
+    const entries = this.#decode(at, inbox, after, limit);
+    const last = entries.at(-1);
+    const { has, log } = this.#options;
+    if (last && has && !(await has(last))) {
+      const details = { log, shard: at, seq: last.seq };
+      this.#options.complain('Kafka has what Postgres does not have; it is left out', details);
+      entries.length = 0;
     }
-    const entries: E[] = [];
-    for (const { seq, record } of inbox.after(after, limit)) {
-      if (confirm && seq > shard.head) break;
-      const decoded = this.#options.decode(at, record);
-      if (decoded.kind === 'foreign') {
-        this.#options.complain('a record cannot be read; Postgres is read instead', {
-          log,
-          shard: at,
-          seq,
-          why: decoded.why,
-        });
-        break;
-      }
-      entries.push(decoded.entry);
-    }
+    if (shard.epoch !== epoch) return undefined;
     if (entries.length > 0) return entries;
     inbox.drop();
     return undefined;
+  }
+
+  /** Up to the first record that cannot be read. */
+  #decode(at: number, inbox: Inbox, after: number, limit: number): E[] {
+    const entries: E[] = [];
+    for (const { seq, record } of inbox.after(after, limit)) {
+      const decoded = this.#options.decode(at, record);
+      if (decoded.kind === 'entry') {
+        entries.push(decoded.entry);
+        continue;
+      }
+      const details = { log: this.#options.log, shard: at, seq, why: decoded.why };
+      this.#options.complain('a record cannot be read, and Postgres is read instead', details);
+      break;
+    }
+    return entries;
   }
 
   /** Lets records come as long as somebody wants them and there is room, and forgets those that nobody waits for. */

@@ -1,10 +1,18 @@
 /** What only the Kafka feed meets: records that repeat, are missing, are of another time, or stop coming. */
-import type { Producer } from 'kafkajs';
+import { Kafka, logLevel, type Producer } from 'kafkajs';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import type { KafkaFeedOptions } from '../../../src/broker/kafka/feed.js';
+import { readChanges } from '../../../src/projections/change-log.js';
+import type { ChangeEntry } from '../../../src/projections/types.js';
+import { gate } from '../../support/commands.js';
+import { startFlakyProxy } from '../../support/flaky-proxy.js';
 import { Counts, Following, upTo } from '../../support/following.js';
-import { describeKafka, kafka } from '../../support/kafka.js';
+import { describeKafka, kafka, kafkaBrokers } from '../../support/kafka.js';
 import { kafkaThings, testProducer, type KafkaThings } from '../../support/kafka/things.js';
 import { LOG } from '../../support/things.js';
+
+const WAIT = { timeout: 15_000, interval: 20 };
 
 let producer: Producer;
 beforeAll(async () => {
@@ -13,18 +21,32 @@ beforeAll(async () => {
 });
 afterAll(() => producer.disconnect());
 
+interface Wanted {
+  readonly topic?: boolean;
+  /** Of shard 0, before anybody follows; no record tells of them. */
+  readonly rows?: number;
+  readonly by?: Producer;
+  readonly options?: Partial<KafkaFeedOptions<ChangeEntry>>;
+}
+
 /** A log, one process that follows it, and no look at the heads but those that a test asks for. */
-async function follow(options: { readonly topic?: boolean; readonly rows?: number } = {}) {
-  const world = await kafkaThings(producer, options);
+async function follow({ rows = 0, by = producer, options = {}, ...made }: Wanted = {}) {
+  const world = await kafkaThings(by, made);
   const counts = new Counts();
   const following = new Following();
-  let reads = 0;
-  if (options.rows) await world.append(0, options.rows);
+  const read = { rows: 0 };
+  if (rows > 0) await world.append(0, rows);
   const process = await world.process(
-    (parts) => {
-      const feed = world.feed(parts, { observer: counts });
-      return feed;
-    },
+    (parts) =>
+      world.feed(parts, {
+        observer: counts,
+        read: async (log, shard, after, limit) => {
+          const page = await readChanges(parts.db, log, shard, after, limit);
+          read.rows += page.kind === 'entries' ? page.entries.length : 0;
+          return page;
+        },
+        ...options,
+      }),
     { probeMs: 60_000 },
   );
   await following.join(process.feed);
@@ -33,21 +55,17 @@ async function follow(options: { readonly topic?: boolean; readonly rows?: numbe
     await process.stop();
     await world.end();
   });
-  reads++;
-  return { world, counts, following, process, reads };
+  return { world, counts, following, process, read };
 }
 
 /** Resolves when what comes from Kafka is read: records of another epoch are dropped, and counted. */
 async function listening(world: KafkaThings, counts: Counts, shard = 0): Promise<void> {
   const before = counts.foreign;
   await expect
-    .poll(
-      async () => {
-        await world.send(shard, 1, 1, { epoch: 'another' }).catch(() => undefined);
-        return counts.foreign;
-      },
-      { timeout: 15_000, interval: 20 },
-    )
+    .poll(async () => {
+      await world.send(shard, 1, 1, { epoch: 'another' }).catch(() => undefined);
+      return counts.foreign;
+    }, WAIT)
     .toBeGreaterThan(before);
 }
 
@@ -96,14 +114,13 @@ describeKafka('the Kafka feed', () => {
     await more(1);
     await world.send(0, 14, 15);
     await following.has(0, 15);
-    expect(counts).toMatchObject({ gaps: 1, tails: 1, replaced: 0 });
+    expect(counts).toMatchObject({ gaps: 1, tails: 1 });
   });
 
   it('hands over nothing that Postgres does not have', async () => {
-    const { world, counts, following } = await follow();
-    await world.append(0, 2);
+    const { world, counts, following } = await follow({ rows: 2 });
     await listening(world, counts);
-    await following.has(0, 2).catch(() => undefined);
+    await following.has(0, 2);
     await world.send(0, 1, 4, { key: 'ghost' });
     await world.append(0, 1);
     await world.send(0, 3, 3);
@@ -113,5 +130,136 @@ describeKafka('the Kafka feed', () => {
     await following.has(0, 5);
     expect(following.keys.get(0)?.slice(2)).toEqual(['k', 'k', 'k']);
   });
+
+  it('makes up a large lag from Postgres, and goes back to Kafka', async () => {
+    const { world, counts, following, read } = await follow({ rows: 12_000 });
+    await listening(world, counts);
+    await following.has(0, 12_000);
+    await world.append(0, 3);
+    await world.send(0, 12_001, 12_003);
+    await following.has(0, 12_003);
+    expect(counts).toMatchObject({ lags: 1, gaps: 0, tails: 0 });
+    expect(read.rows).toBe(12_000);
+  });
+
+  it('waits for a handler with a bounded inbox, holds up no other shard, and loses nothing', async () => {
+    const { world, counts, following, read } = await follow();
+    await listening(world, counts);
+    const held = gate();
+    const began = gate();
+    following.before = async ([first]) => {
+      if (first?.shard !== 0) return;
+      began.open();
+      await held.opened;
+    };
+    await world.append(0, 12_000);
+    await world.send(0, 1, 1);
+    await began.opened;
+    for (let first = 2; first <= 12_000; first += 3_000)
+      await world.send(0, first, Math.min(12_000, first + 2_999));
+    await world.append(1, 1);
+    await world.send(1, 1, 1);
+    await following.has(1, 1);
+    held.open();
+    await following.has(0, 12_000);
+    expect(counts).toMatchObject({ gaps: 0, repeats: 0, tails: 0 });
+    expect(read.rows).toBe(0);
+  });
+
+  it('begins again where its reader says after it rejected, from Postgres', async () => {
+    const { world, counts, following } = await follow();
+    await listening(world, counts);
+    let failing = true;
+    following.before = () => {
+      if (!failing) return;
+      failing = false;
+      // Of kafkajs’s own handlers, this would end the consumer.
+      throw new TypeError('not today');
+    };
+    await world.append(0, 3);
+    await world.send(0, 1, 3);
+    await following.has(0, 3);
+    await world.append(0, 1);
+    await world.send(0, 4, 4);
+    await following.has(0, 4);
+    expect(counts).toMatchObject({ gaps: 0, tails: 0 });
+  });
+
+  it('follows a log into a new epoch', async () => {
+    const { world, counts, following, process } = await follow();
+    await listening(world, counts);
+    await world.append(0, 2);
+    await world.send(0, 1, 2);
+    await following.has(0, 2);
+    const opened = following.opened;
+    await world.db.query(`UPDATE tidemark.shards SET epoch = 'next' WHERE log = $1`, [LOG]);
+    await process.probe.probe();
+    await expect.poll(() => following.opened).toBe(opened + 3);
+    await world.append(0, 2);
+    await world.send(0, 3, 3);
+    await world.send(0, 3, 4, { epoch: 'next' });
+    await following.has(0, 4);
+    expect(counts).toMatchObject({ gaps: 0, tails: 0 });
+  });
+
+  it('goes by Postgres while its topic is not there, and by Kafka once it is (again)', async () => {
+    const by = testProducer();
+    await by.connect();
+    onTestFinished(() => by.disconnect());
+    const { world, counts, following, process } = await follow({ topic: false, by });
+    const hinted = async (last: number): Promise<void> => {
+      await world.append(0, 1);
+      await expect
+        .poll(() => {
+          process.wakeups.hint(LOG, 0, last);
+          return following.seqs.get(0)?.at(-1);
+        }, WAIT)
+        .toBe(last);
+    };
+    await hinted(1);
+    await world.createTopic();
+    await listening(world, counts);
+    await world.append(0, 1);
+    await world.send(0, 2, 2);
+    await following.has(0, 2);
+    await kafka.deleteTopic(world.topic);
+    await hinted(3);
+    await world.createTopic();
+    await listening(world, counts);
+    await world.append(0, 1);
+    await world.send(0, 4, 4);
+    await following.has(0, 4);
+  });
+
+  it('goes by Postgres while the broker is away, and by Kafka when it is back', async () => {
+    const proxy = await startFlakyProxy(`tcp://${kafkaBrokers[0]}`);
+    const through = new Kafka({
+      brokers: [new URL(proxy.url).host],
+      logLevel: logLevel.NOTHING,
+      retry: { initialRetryTime: 20, maxRetryTime: 100, retries: 2 },
+      // Brokers tell where they are; here they are behind the proxy.
+      socketFactory: ({ onConnect }) => connect(Number(new URL(proxy.url).port), '127.0.0.1', onConnect),
+    });
+    onTestFinished(() => proxy.stop());
+    const { world, counts, following, process } = await follow({ options: { kafka: through } });
+    await listening(world, counts);
+    proxy.mode = 'refuse';
+    proxy.cut();
+    for (let last = 1; last <= 3; last++) {
+      await world.append(0, 1);
+      await expect
+        .poll(() => {
+          process.wakeups.hint(LOG, 0, last);
+          return following.seqs.get(0)?.at(-1);
+        }, WAIT)
+        .toBe(last);
+    }
+    proxy.mode = 'pass';
+    await world.send(0, 1, 3);
+    await listening(world, counts);
+    await world.append(0, 1);
+    await world.send(0, 4, 4);
+    await following.has(0, 4);
+    expect(counts.replaced).toBeGreaterThan(0);
+  });
 });
-void kafka;

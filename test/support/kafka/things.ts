@@ -5,11 +5,10 @@ import { changeLogs, KafkaFeed, type KafkaFeedOptions } from '../../../src/broke
 import { encodeEntry } from '../../../src/broker/kafka/records.js';
 import type { Feed } from '../../../src/broker/ports.js';
 import { silentLogger as logger } from '../../../src/platform/logger.js';
-import { readHeads } from '../../../src/platform/postgres/logs.js';
-import { readChanges } from '../../../src/projections/change-log.js';
+import { hasChanges, readChanges } from '../../../src/projections/change-log.js';
 import type { ChangeEntry } from '../../../src/projections/types.js';
 import { kafka, kafkaBrokers, uniqueName } from '../kafka.js';
-import { LOG, things, type Things, type ThingsProcess } from '../things.js';
+import { LOG, RECORDED_AT, things, type Things, type ThingsProcess } from '../things.js';
 
 export interface KafkaThings extends Things {
   readonly app: string;
@@ -60,7 +59,7 @@ export async function kafkaThings(
           key: as.key ?? 'k',
           before: null,
           row: null,
-          recordedAt: '2026-01-01T00:00:00.000Z',
+          recordedAt: RECORDED_AT,
         }),
         partition: shard,
       }));
@@ -76,7 +75,7 @@ export async function kafkaThings(
         app,
         logOf: changeLogs(app),
         read: readChanges.bind(undefined, db),
-        confirm: (log) => readHeads(db, { events: [], changes: [log] }),
+        has: hasChanges.bind(undefined, db),
         wakeups,
         leases,
         probe,
