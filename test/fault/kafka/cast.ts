@@ -13,7 +13,7 @@ const fromHere = (place: string): string => fileURLToPath(new URL(place, import.
 const TIDEMARK = fromHere('../../../bin/tidemark.js');
 const LEASH = pathToFileURL(fromHere('leash.js')).href;
 const APP = fromHere('../../support/faults-app.ts');
-const START_MS = 60_000;
+const START_MS = 180_000;
 const METRICS_MS = 2_000;
 
 export interface CastOptions {

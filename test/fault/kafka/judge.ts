@@ -15,7 +15,7 @@ import type { Load } from './load.js';
 import { whatTopicsHold, type Begin, type Tools } from './topics.js';
 
 /** For everything that is on its way to arrive. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 /** Faults that are listed of each kind. */
 const LISTED = 5;
 

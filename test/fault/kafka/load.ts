@@ -71,7 +71,7 @@ export class Load {
   }
 
   /** Resolves when so many more events are acknowledged. One waits at a time. @throws Error when that takes longer than the time */
-  async more(events: number, timeoutMs = 90_000): Promise<void> {
+  async more(events: number, timeoutMs = 180_000): Promise<void> {
     const target = this.acknowledged + events;
     const deadline = Date.now() + timeoutMs;
     while (this.acknowledged < target) {

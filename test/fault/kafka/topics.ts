@@ -41,11 +41,11 @@ export function topicsOf(app: AnyApp): readonly Topic[] {
     topic: `${app.name}.${name}`,
     log: name,
     async ids(db, shard) {
-      const rows = await db.query<[number, string]>(
+      const rows = await db.query<[number, string, string]>(
         `SELECT seq, event_id::text, recorded_at FROM ${db.table('events')} WHERE category = $1 AND shard = $2`,
         [name, shard],
       );
-      return new Map(rows);
+      return new Map(rows.map(([seq, id, time]) => [seq, markOf(id, time)]));
     },
   }));
   const changes = app.views.map((projection): Topic => {

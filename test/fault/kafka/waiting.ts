@@ -5,7 +5,7 @@ const AGAIN_MS = 50;
 export async function eventually(
   what: string,
   holds: () => Promise<boolean>,
-  timeoutMs = 60_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await holds())) {
