@@ -26,7 +26,7 @@ export function kafkaLog(logger: Logger): (entry: LogEntry) => void {
       const value: unknown = log[name];
       return typeof value === 'string' || typeof value === 'number' ? [[name, value] as const] : [];
     });
-    logger.debug({ kafkajs: namespace, level: label, ...Object.fromEntries(facts) }, log.message);
+    logger.debug({ kafkajs: namespace, as: label, ...Object.fromEntries(facts) }, log.message);
   };
 }
 

@@ -102,7 +102,7 @@ function encodeChange(app: string, change: OutgoingChange): OutgoingRecord {
 }
 
 /** `ce_id` of a change. */
-export const changeId = (log: string, shard: number, seq: number): string => `${log}/${shard}/${seq}`;
+const changeId = (log: string, shard: number, seq: number): string => `${log}/${shard}/${seq}`;
 
 /** The event as it was published, with what went wrong. */
 function encodeDeadLetter(app: string, letter: OutgoingDeadLetter): OutgoingRecord {

@@ -34,6 +34,8 @@ export interface KafkaClusterOptions {
   readonly port?: number;
   /** Kept when the cluster stops; a temporary one that goes with it unless told otherwise. */
   readonly folder?: string;
+  /** Of each broker, beside and before what we set: `{ 'log.roll.ms': '1000' }`. */
+  readonly config?: Readonly<Record<string, string>>;
 }
 
 async function portsFor(count: number, first: number | undefined): Promise<number[]> {
@@ -103,7 +105,7 @@ async function startOnce(jars: string, options: KafkaClusterOptions): Promise<Ka
       places.map(async (place) => {
         const config = path.join(place.folder, 'server.properties');
         await mkdir(place.folder, { recursive: true });
-        await writeFile(config, properties(place, places));
+        await writeFile(config, properties(place, places, options.config));
         await format(place, javaArguments(jars, ['-Xmx128m'], [...FORMAT, clusterId, '-c', config]), watcher);
         nodes[place.id - 1] = new Broker(place, config, jars, watcher);
       }),

@@ -9,8 +9,15 @@ export interface NodePlace {
   readonly data: string;
 }
 
-/** @param all the nodes of its cluster */
-export function properties(node: NodePlace, all: readonly NodePlace[]): string {
+/**
+ * @param all the nodes of its cluster
+ * @param more settings that go before ours
+ */
+export function properties(
+  node: NodePlace,
+  all: readonly NodePlace[],
+  more: Readonly<Record<string, string>> = {},
+): string {
   const voters = all.map(({ id, controller }) => `${id}@127.0.0.1:${controller}`).join(',');
   const replicas = all.length;
   const inSync = replicas > 1 ? 2 : 1;
@@ -39,5 +46,7 @@ auto.create.topics.enable=false
 # A killed broker is held for alive this long, and not let in again before: 9 s by default.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-`;
+${Object.entries(more)
+  .map(([name, value]) => `${name}=${value}\n`)
+  .join('')}`;
 }

@@ -4,7 +4,7 @@
  */
 import { Kafka, logLevel, type Logger as KafkaLogger } from 'kafkajs';
 import type { MetadataAnswer } from 'kafkajs/src/protocol/requests/index.js';
-import { isTidemarkError } from '../../../platform/errors.js';
+import { isTidemarkError, TidemarkError } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/logger.js';
 import { connectionOptions, kafkaLog } from '../client.js';
 import { mendRequestQueue } from '../queue.js';
@@ -143,7 +143,9 @@ export class Cluster {
     } catch (error) {
       // It may lead no more.
       this.forget(topic);
-      throw error;
+      throw isTidemarkError(error)
+        ? new TidemarkError(error.code, `${where}: ${error.message}`, { cause: error })
+        : error;
     }
   }
 
@@ -205,7 +207,7 @@ export class Cluster {
         if (isTidemarkError(error, 'broker_refused')) throw error;
       }
     }
-    throw translated(`none of Kafka’s brokers answers (${this.#settings.brokers.join(', ')})`, failure);
+    throw unavailable(`none of Kafka’s brokers answers (${this.#settings.brokers.join(', ')})`, failure);
   }
 
   #learn(asked: readonly string[], answer: MetadataAnswer): void {
