@@ -55,7 +55,12 @@ export interface FoldingLane {
   /** Another lane on the same tables, which knows nothing yet. */
   lane(wrote?: LaneOptions['wrote']): Lane;
   /** Folds events of one log, from where its checkpoint is. */
-  fold(lane: Lane, events: readonly StoredEvent[]): Promise<Stop | undefined>;
+  fold(
+    lane: Lane,
+    events: readonly StoredEvent[],
+    /** Postgres does not have them. */
+    how?: { readonly ghosts?: boolean },
+  ): Promise<Stop | undefined>;
   stop(): Promise<void>;
 }
 
@@ -88,9 +93,9 @@ export async function foldingLane(url: string, app: AnyApp, projection: AnyProje
     db,
     lane: (wrote = () => undefined) =>
       new Lane({ db, projection, shards: app.shards, maxEvents: 4_000, cacheChars: 8 * 1024 * 1024, wrote }),
-    fold: async (lane, events) => {
+    fold: async (lane, events, { ghosts = false } = {}) => {
       const source = events[0]?.category ?? '';
-      await store(db, events);
+      if (!ghosts) await store(db, events);
       const points = await readCheckpoints(db, [projection]);
       const from = points.find((point) => point.source === source && point.shard === 0)?.seq ?? 0;
       return lane.submit({ source, shard: 0, from, entries: events.filter(({ seq }) => seq > from), fence });

@@ -137,6 +137,14 @@ describe('a part in more rows than one transaction writes', () => {
     expect(written.filter(({ events }) => events === 0).map(({ changes }) => changes)).toEqual([10_000, 500]);
   });
 
+  test('nor does any of its rows change for a part that Postgres does not have', async () => {
+    await begin();
+    const before = await count('');
+    const ghosts = record(named('p', 'Ada G.'));
+    await expect(one.fold(one.lane(), ghosts, { ghosts: true })).rejects.toMatchObject({ kind: 'ghost' });
+    expect((await count('')) - before).toBe(0);
+  });
+
   test('whoever is stopped on the way goes on where it was, and changes nothing twice', async () => {
     await begin();
     const before = await count('');
