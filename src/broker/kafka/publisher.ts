@@ -63,6 +63,16 @@ export class KafkaPublisher implements Publisher, TopicInspector {
     for (const one of wanted) this.#ensured.set(one.topic, one);
   }
 
+  /**
+   * Deletes topics of logs that are gone, with all that is in them; those that are not there are passed over.
+   * @throws TidemarkError `broker_refused`; `broker_unavailable`
+   */
+  async remove(logs: readonly PublishedLog[]): Promise<void> {
+    const topics = logs.map((log) => topicOf(this.#options.app, log));
+    for (const topic of topics) this.#ensured.delete(topic);
+    await whileMoving(() => this.#topics.remove(topics));
+  }
+
   publish(
     log: PublishedLog,
     shard: number,

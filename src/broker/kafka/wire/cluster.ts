@@ -9,7 +9,7 @@ import type { Logger } from '../../../platform/logger.js';
 import { connectionOptions, kafkaLog } from '../client.js';
 import { mendRequestQueue } from '../queue.js';
 import type { KafkaSettings } from '../settings.js';
-import { CODE, nameOfCode, refusal, translated, unavailable } from './errors.js';
+import { CODE, refusal, translated, unavailable } from './errors.js';
 import { API, Link } from './link.js';
 
 /** For answers that a broker has at hand. */
@@ -129,8 +129,7 @@ export class Cluster {
     const known = this.#topics.get(topic)?.partitions.get(partition);
     if (!known || known.error !== CODE.none) await this.look([topic]);
     const view = this.#topics.get(topic);
-    if (view && view.error !== CODE.none)
-      throw unavailable(`${where}: the brokers do not know the topic now (${nameOfCode(view.error)})`);
+    if (view && view.error !== CODE.none) throw refusal(where, view.error);
     const found = view?.partitions.get(partition);
     if (!found) throw unavailable(`${where}: there is no such partition`);
     const node = this.#nodes.get(found.leader);

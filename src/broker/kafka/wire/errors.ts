@@ -37,8 +37,8 @@ const REFUSED: readonly string[] = [
   'UNSUPPORTED_VERSION',
 ];
 
-/** Nothing was done, and who leads the partition now will be known in a moment. */
-const MOVING: readonly number[] = [CODE.leaderNotAvailable, CODE.notLeader];
+/** Nothing was done, and who leads the partition (or the cluster) now will be known in a moment. */
+const MOVING: readonly number[] = [CODE.leaderNotAvailable, CODE.notLeader, CODE.notController];
 const MOVES = { moving: true };
 
 const SASL_ERROR = 'KafkaJSSASLAuthenticationError';
