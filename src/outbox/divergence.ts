@@ -20,7 +20,7 @@ export interface DivergenceOptions {
   serverChanged(): void;
 }
 
-export const divergedError = (log: string, shard: number, found: string): TidemarkError =>
+const divergedError = (log: string, shard: number, found: string): TidemarkError =>
   new TidemarkError(
     'log_diverged',
     `log ${log}, shard ${shard}: ${found}. Nothing of ${log} is sent to Kafka until \`tidemark doctor --new-epoch\` has mended it`,

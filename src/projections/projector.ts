@@ -10,7 +10,7 @@ import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Lease, Leases, Participation } from '../platform/postgres/leases.js';
 import type { Recent } from '../platform/recent.js';
-import { progressLog, type Announcer } from '../platform/wakeups.js';
+import { parkedLog, progressLog, type Announcer } from '../platform/wakeups.js';
 import { Beginnings, type Beginning } from './beginnings.js';
 import type { Stop } from './decode.js';
 import { Lane, type BatchWriter, type LaneOptions } from './lane.js';
@@ -137,7 +137,10 @@ export class Projector implements Service {
         announcer.announce(progressLog(projection.name, projection.version, source), shard, til);
       }
       observer?.wrote({ projection: projection.name, events, changes });
-      if (parks.length > 0) observer?.parked?.({ projection: projection.name, keys: parks.length });
+      if (parks.length > 0) {
+        announcer.announce(parkedLog(projection.name), 0, 0);
+        observer?.parked?.({ projection: projection.name, keys: parks.length });
+      }
       tellParks(this.#logger, parks);
     };
   }

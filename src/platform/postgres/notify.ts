@@ -1,6 +1,7 @@
 /**
  * Wake-ups between processes: NOTIFY, which is only ever a hint. It is sent outside of the transactions that it tells of
- * (inside, it would take an instance-wide lock at their commit), coalesced, and only when another process listens.
+ * (inside, it would take an instance-wide lock at their commit), and only when another process listens. The first after a
+ * quiet moment goes at once; those that follow closely wait for each other and go together.
  */
 import { randomBytes } from 'node:crypto';
 import { service, type Service } from '../lifecycle.js';
@@ -13,6 +14,7 @@ import type { Database } from './database.js';
 export const LISTEN_ROLE = 'listen';
 /** Postgres takes less than 8,000 bytes. */
 const MAX_PAYLOAD = 7_900;
+/** Between the begins of two sends at the least. */
 const COALESCE_MS = 20;
 const COUNT_EVERY_MS = 1_000;
 
@@ -78,6 +80,8 @@ export class PostgresAnnouncer implements Announcer, Service {
   #others = 0;
   #countedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
+  #turn: NodeJS.Immediate | undefined;
+  #sentAt = Number.NEGATIVE_INFINITY;
   #sending: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #stopping = false;
@@ -92,6 +96,7 @@ export class PostgresAnnouncer implements Announcer, Service {
       stop: async () => {
         this.#stopping = true;
         clearTimeout(this.#timer);
+        clearImmediate(this.#turn);
         this.#bell.ring();
         await this.#listening;
         await this.#sending;
@@ -113,20 +118,26 @@ export class PostgresAnnouncer implements Announcer, Service {
     if (this.#stopping) return;
     const id = `${log}/${shard}`;
     this.#pending.set(id, [log, shard, Math.max(seq, this.#pending.get(id)?.[2] ?? 0)]);
-    if (this.#timer === undefined && this.#sending === undefined) {
-      this.#timer = setTimeout(() => this.#flush(), COALESCE_MS);
-    }
+    this.#schedule();
+  }
+
+  /** What is announced in one turn of the loop goes together, also where it goes at once. */
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#turn !== undefined || this.#sending !== undefined) return;
+    const wait = this.#sentAt + COALESCE_MS - performance.now();
+    if (wait <= 0) this.#turn = setImmediate(() => this.#flush());
+    else this.#timer = setTimeout(() => this.#flush(), wait);
   }
 
   #flush(): void {
     this.#timer = undefined;
+    this.#turn = undefined;
+    this.#sentAt = performance.now();
     this.#sending = this.#send()
       .catch((err: unknown) => this.#options.logger.debug({ err }, 'hints were not sent'))
       .finally(() => {
         this.#sending = undefined;
-        if (this.#pending.size > 0 && !this.#stopping) {
-          this.#timer ??= setTimeout(() => this.#flush(), COALESCE_MS);
-        }
+        if (this.#pending.size > 0 && !this.#stopping) this.#schedule();
       });
   }
 
@@ -134,12 +145,15 @@ export class PostgresAnnouncer implements Announcer, Service {
     const { db } = this.#options;
     const hints = [...this.#pending.values()];
     this.#pending.clear();
-    if (performance.now() - this.#countedAt > COUNT_EVERY_MS) {
-      this.#countedAt = performance.now();
-      const [row] = await db.query<[number]>(COUNT_LISTENERS, [`tidemark:${LISTEN_ROLE}`]);
-      this.#others = (row?.[0] ?? 0) - 1;
-    }
-    if (this.#others > 0) await db.query(SEND, [channelOf(db), payloads(this.#self, hints)]);
+    const send = () => db.query(SEND, [channelOf(db), payloads(this.#self, hints)]);
+    const known = this.#others > 0;
+    // Whom there was a moment ago there is now, mostly: they need not wait for the count.
+    if (known) await send();
+    if (performance.now() - this.#countedAt <= COUNT_EVERY_MS) return;
+    this.#countedAt = performance.now();
+    const [row] = await db.query<[number]>(COUNT_LISTENERS, [`tidemark:${LISTEN_ROLE}`]);
+    this.#others = (row?.[0] ?? 0) - 1;
+    if (!known && this.#others > 0) await send();
   }
 
   async #listen(): Promise<void> {

@@ -1,5 +1,5 @@
 /** The head probe and the wake-ups between processes, on a real Postgres. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HeadProbe } from '../../../src/platform/head-probe.js';
 import { silentLogger as logger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
@@ -141,8 +141,9 @@ describe('wake-ups between processes', () => {
     const one = await announcer();
     const two = await announcer();
     await listening(2);
+    // Waited for, or those that are on their way out would be taken for those that come.
     await db.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tidemark:listen'`,
+      `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tidemark:listen'`,
     );
     await listening(2);
     for (const odd of ['', 'x', '{"a":1}', '[1,[2,3,4],["order","1",2],null]']) {
@@ -151,6 +152,38 @@ describe('wake-ups between processes', () => {
     one.announcer.announce('order', 1, 2);
     await expect.poll(() => two.hints).toContain('order/1/2');
     expect(two.hints).toEqual(['order/1/2']);
+  });
+
+  it('go at once after a quiet moment, and together where they follow closely', async () => {
+    const one = await announcer();
+    const two = await announcer();
+    await listening(2);
+    // No poll here, as it moves the faked time on.
+    const heardAll = (count: number): Promise<void> =>
+      new Promise((resolve) => {
+        const deaf = two.wakeups.on('order', () => {
+          if (two.hints.length < count) return;
+          deaf();
+          resolve();
+        });
+      });
+    // Time stands still from here on: whoever waited for some would wait for ever.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    try {
+      const first = heardAll(1);
+      one.announcer.announce('order', 0, 1);
+      await first;
+      for (let shard = 1; shard < 9; shard++) {
+        one.announcer.announce('order', shard, 1);
+        await new Promise(setImmediate);
+      }
+      expect(two.hints).toEqual(['order/0/1']);
+      const rest = heardAll(9);
+      await vi.advanceTimersByTimeAsync(20);
+      await rest;
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('are not sent where nobody else listens', async () => {
