@@ -10,7 +10,7 @@ import { silentLogger, type Logger } from '../../src/platform/logger.js';
 import { kafkaBrokers } from './kafka.js';
 
 /** Takes deposits of more than nothing; refuses those of a frozen one. */
-export const Account = aggregate('account', {
+const Account = aggregate('account', {
   state: z.object({ frozen: z.boolean(), cents: z.int() }),
   initial: { frozen: false, cents: 0 },
   events: { Deposited: z.object({ cents: z.int(), note: z.string() }), Frozen: z.object({}) },
@@ -33,7 +33,7 @@ export const Account = aggregate('account', {
     },
   });
 
-export const Deposit = z.object({ account: z.string(), cents: z.int(), note: z.string().optional() });
+const Deposit = z.object({ account: z.string(), cents: z.int(), note: z.string().optional() });
 
 /** A deposit for each record; what is noted as `crash` ends in an error of the handler, or of the aggregate. */
 export const deposits = (

@@ -13,8 +13,12 @@ interface Outcome {
   readonly output: string;
 }
 
-async function outcomeOf(command: string, args: readonly string[]): Promise<Outcome> {
-  const env = { ...process.env, TSX_TSCONFIG_PATH: path.join(ROOT, 'tsconfig.json') };
+async function outcomeOf(
+  command: string,
+  args: readonly string[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  const env = { ...process.env, ...more, TSX_TSCONFIG_PATH: path.join(ROOT, 'tsconfig.json') };
   try {
     const { stdout, stderr } = await run(command, args, { cwd: ROOT, env });
     return { code: 0, output: stdout + stderr };
@@ -26,7 +30,8 @@ async function outcomeOf(command: string, args: readonly string[]): Promise<Outc
 
 export interface Program {
   compile(): Promise<Outcome>;
-  run(): Promise<Outcome>;
+  /** @param env beside that of the tests */
+  run(env?: Readonly<Record<string, string>>): Promise<Outcome>;
   remove(): Promise<void>;
 }
 
@@ -44,13 +49,14 @@ export async function programOf(text: string): Promise<Program> {
     JSON.stringify({
       extends: '../../tsconfig.json',
       compilerOptions: { noUnusedLocals: false },
-      include: ['program.ts'],
+      // What the house declares of others is found by no import.
+      include: ['program.ts', '../../src/**/*.d.ts'],
       exclude: [],
     }),
   );
   return {
     compile: () => outcomeOf(path.join(ROOT, 'node_modules/.bin/tsc'), ['-p', config, '--pretty', 'false']),
-    run: () => outcomeOf(process.execPath, ['--import', 'tsx', file]),
+    run: (env) => outcomeOf(process.execPath, ['--import', 'tsx', file], env),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }
