@@ -12,6 +12,7 @@ import { outgoingEvent, outgoingEvents } from '../../support/outgoing.js';
 
 /** Three brokers at once, on a machine with two cores that others use too. */
 const START_MS = 180_000;
+const TEST_MS = 90_000;
 const orders = { kind: 'events', log: 'order' } as const;
 
 function publisherOf(
@@ -104,7 +105,7 @@ describe('no broker', () => {
   });
 });
 
-describeKafkaCluster('of three brokers', () => {
+describeKafkaCluster('of three brokers', { timeout: TEST_MS }, () => {
   let cluster: KafkaCluster | undefined;
 
   beforeAll(async () => {
