@@ -2,7 +2,7 @@
  * Logs and their shards: creation, epochs, heads. What is common to event logs (`events`) and change logs (`changes`).
  *
  * THE lock order of every transaction: event shards → idempotency keys → checkpoints → parked keys → parts →
- * read-model rows → change shards, each sorted by `byteOrder` (key columns are COLLATE "C", so Postgres sorts alike). Locks in one
+ * read-model rows → change shards → cursors of the relay, each sorted by `byteOrder` (key columns are COLLATE "C", so Postgres sorts alike). Locks in one
  * statement, checks in a later one: a check in the locking statement sees what was there before the wait.
  */
 import { randomBytes } from 'node:crypto';

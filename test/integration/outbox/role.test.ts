@@ -1,0 +1,185 @@
+/** The `relay` role in a process: changes and dead letters too, its metrics, what it tells, and what `doctor` says of it. */
+import { randomUUID } from 'node:crypto';
+import { defineApp } from 'tidemark';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { loadConfig } from '../../../src/app/config.js';
+import { createRuntime, type Runtime } from '../../../src/app/runtime.js';
+import { silentLogger } from '../../../src/platform/logger.js';
+import { Database } from '../../../src/platform/postgres/database.js';
+import { bank } from '../../support/bank.js';
+import { tidemark } from '../../support/command.js';
+import { describeKafka, kafka, kafkaBrokers, uniqueName } from '../../support/kafka.js';
+import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
+
+let pg: FreshDatabase;
+let db: Database;
+let name = '';
+let running: Runtime[] = [];
+
+const env = () => ({
+  DATABASE_URL: pg.url,
+  KAFKA_BROKERS: kafkaBrokers.join(','),
+  PORT: '0',
+  REALTIME_PORT: '0',
+});
+
+async function start(roles: string): Promise<Runtime> {
+  const { aggregates, projections, shards } = bank;
+  const app = defineApp({ name, aggregates, projections, shards });
+  const config = loadConfig({ ...env(), TIDEMARK_ROLES: roles });
+  const runtime = createRuntime(app, config, { logger: silentLogger });
+  running.push(runtime);
+  await runtime.start();
+  return runtime;
+}
+
+beforeEach(async () => {
+  pg = await freshDatabase();
+  db = new Database({ connectionString: pg.url, schema: 'tidemark', role: 'test', logger: silentLogger });
+  name = uniqueName('bank');
+  running = [];
+});
+afterEach(async () => {
+  await Promise.all(running.map((runtime) => runtime.stop()));
+  await db.end();
+  await pg.drop();
+});
+
+const metadata = { correlationId: 'c', causationId: 'c', actor: 'ann' };
+const opened = { type: 'Opened', data: { owner: 'ann' } };
+const paid = (cents: number) => ({ type: 'Paid', data: { cents } });
+
+/** @returns a token */
+async function append(
+  { inside }: Runtime,
+  streamId: string,
+  ...events: readonly { readonly type: string; readonly data: unknown }[]
+): Promise<string> {
+  if (!inside) throw new Error('not an api');
+  return inside.append({
+    category: 'account',
+    streamId,
+    expected: 'any',
+    events: events.map(({ type, data }) => ({
+      eventId: randomUUID(),
+      type,
+      schemaVersion: 1,
+      data: JSON.stringify(data),
+      tags: { owner: 'ann' },
+      metadata,
+    })),
+  });
+}
+
+const metric = (text: string, line: string): number | undefined => {
+  const found = text.split('\n').find((one) => one.startsWith(`${line} `));
+  return found === undefined ? undefined : Number(found.slice(line.length + 1));
+};
+const metricsOf = async ({ urls }: Runtime): Promise<string> => (await fetch(`${urls.http}/metrics`)).text();
+const doctor = (...more: string[]) =>
+  tidemark(['doctor', '--app', 'test/support/bank-app.ts', ...more], { ...env(), TIDEMARK_TEST_APP: name })
+    .ended;
+
+describeKafka('a process with the role relay', () => {
+  it('sends events, changes and dead letters, and measures it', async () => {
+    const all = await start('api,relay,projector');
+    const token = await append(all, 'a-1', opened, paid(5), paid(666), paid(7));
+    await append(all, 'a-2', opened, paid(3));
+    await all.inside?.caughtUp([token], 10_000);
+    const letters = () => kafka.readAll(`${name}.accounts.dead-letters`).catch(() => []);
+    await expect.poll(async () => (await letters()).length, { timeout: 10_000 }).toBe(2);
+    const [fault, behind] = await letters();
+    expect(fault?.headers).toMatchObject({
+      ce_projection: 'accounts',
+      ce_error: 'the devil is in the fold',
+      ce_subject: 'a-1',
+      ce_source: `/${name}/account`,
+      ce_seq: expect.stringMatching(/^\d+$/),
+      ce_attempts: '3',
+    });
+    expect(fault?.value).toBe('{"cents":666}');
+    expect(behind?.headers).toMatchObject({
+      ce_error: expect.stringMatching(/^waits behind account, shard \d, seq \d+: the devil is in the fold$/),
+      ce_attempts: '0',
+    });
+    const waits = async (): Promise<number | undefined> =>
+      metric(await metricsOf(all), 'tidemark_outbox_pending{log="accounts.v1"}');
+    await expect.poll(waits, { timeout: 10_000 }).toBe(0);
+    const changes = await kafka.readAll(`${name}.accounts.v1.changes`);
+    const last = changes.filter(({ key }) => key === 'a-2').at(-1);
+    expect(JSON.parse(last?.value ?? '')).toMatchObject({ id: 'a-2', cents: 3 });
+    const text = await metricsOf(all);
+    expect(metric(text, 'tidemark_outbox_sent_total{log="account"}')).toBe(6);
+    expect(metric(text, 'tidemark_outbox_sent_total{log="accounts.v1"}')).toBe(changes.length);
+    expect(metric(text, 'tidemark_outbox_pending{log="account"}')).toBe(0);
+    expect(metric(text, 'tidemark_outbox_oldest_seconds{log="account"}')).toBe(0);
+    expect(metric(text, 'tidemark_outbox_diverged{log="account"}')).toBe(0);
+    expect(metric(text, 'tidemark_outbox_shards{log="account"}')).toBe(4);
+    expect(metric(text, 'tidemark_dead_letters_sent_total{projection="accounts"}')).toBe(2);
+    const told = await doctor();
+    expect(told.stdout).toMatch(/^ok +kafka +1 broker, /m);
+    expect(told.stdout).toMatch(/^ok +topics +3 topics of 4 partitions$/m);
+    expect(told.stdout).toMatch(/^ok +relay of account +Kafka has all of it$/m);
+    expect(told.code).toBe(0);
+  });
+
+  it('is ready though a log diverged, and says so; doctor shows it and mends it', async () => {
+    const one = await start('api,relay,projector');
+    await Promise.all(
+      ['a-1', 'a-2', 'a-3', 'a-4', 'a-5', 'a-6'].map((id) => append(one, id, opened, paid(1))),
+    );
+    const waiting = async () => metric(await metricsOf(one), 'tidemark_outbox_pending{log="account"}');
+    await expect.poll(waiting, { timeout: 10_000 }).toBe(0);
+    await one.stop();
+    // Restored to a moment before.
+    await db.query('DELETE FROM tidemark.events WHERE version = 2');
+    await db.query(
+      `UPDATE tidemark.relay_cursors c SET seq = coalesce((SELECT max(e.seq) FROM tidemark.events e WHERE e.shard = c.shard), 0) WHERE log = 'account'`,
+    );
+    await db.query(
+      `DELETE FROM tidemark.events e WHERE EXISTS (SELECT FROM generate_series(1, e.seq) n WHERE n NOT IN (SELECT x.seq FROM tidemark.events x WHERE x.shard = e.shard))`,
+    );
+    await db.query('UPDATE tidemark.checkpoints SET seq = 0');
+    const two = await start('api,relay');
+    const readyz = async () => {
+      const answer = await fetch(`${two.urls.http}/readyz`);
+      return {
+        status: answer.status,
+        reasons: ((await answer.json()) as { reasons: string[] }).reasons.join('\n'),
+      };
+    };
+    await expect.poll(readyz, { timeout: 10_000 }).toMatchObject({
+      status: 200,
+      reasons: expect.stringMatching(/log account, shard \d: Kafka ends with seq .*doctor --new-epoch/),
+    });
+    expect(metric(await metricsOf(two), 'tidemark_outbox_diverged{log="account"}')).toBe(1);
+
+    const found = await doctor();
+    expect(found.code).toBe(1);
+    expect(found.stdout).toMatch(/^fail +agreement +log_diverged: account, shard \d: /m);
+    const asked = await doctor('--new-epoch');
+    expect(asked).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/they agree up to seq \d.*--yes.*\[not_confirmed\]/s),
+    });
+    const epochs = () =>
+      db.query<[string, string]>('SELECT DISTINCT log, epoch FROM tidemark.shards ORDER BY log');
+    const before = new Map(await epochs());
+    const mended = await doctor('--new-epoch', '--yes', '--json');
+    const answer = JSON.parse(mended.stdout) as { ok: boolean; mended: { log: string; epoch: string }[] };
+    expect(answer.mended.map(({ log }) => log).toSorted()).toEqual(['account', 'accounts.v1', 'owners.v1']);
+    expect(await epochs()).toEqual(answer.mended.map(({ log, epoch }) => [log, epoch]).toSorted());
+    for (const { log, epoch } of answer.mended) expect(before.get(log)).not.toBe(epoch);
+    await expect.poll(readyz, { timeout: 10_000 }).toEqual({ status: 200, reasons: '' });
+    await append(two, 'a-1', paid(9));
+    const now = new Map(answer.mended.map(({ log, epoch }) => [log, epoch]));
+    const fresh = async () =>
+      (await kafka.readAll(`${name}.account`)).filter(
+        ({ headers }) => headers['ce_epoch'] === now.get('account'),
+      );
+    await expect.poll(async () => (await fresh()).at(-1)?.value, { timeout: 10_000 }).toBe('{"cents":9}');
+    expect((await doctor('--new-epoch')).stdout).toMatch(
+      /^Kafka has nothing that Postgres does not: nothing was done$/m,
+    );
+  });
+});
