@@ -27,10 +27,7 @@ export class Following {
         this.opened++;
         return Promise.resolve({
           after: this.seqs.get(shard)?.at(-1) ?? 0,
-          handle: async (entries) => {
-            await this.before(entries);
-            this.#add(shard, entries);
-          },
+          handle: (entries) => this.take(shard, entries),
           trimmed: () => undefined,
         });
       },
@@ -39,7 +36,8 @@ export class Following {
     return this;
   }
 
-  #add(shard: number, entries: readonly ChangeEntry[]): void {
+  async take(shard: number, entries: readonly ChangeEntry[]): Promise<void> {
+    await this.before(entries);
     const seqs = this.seqs.get(shard) ?? [];
     const keys = this.keys.get(shard) ?? [];
     for (const { seq, key } of entries) {

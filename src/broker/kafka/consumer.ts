@@ -17,6 +17,8 @@ export interface RecordConsumerOptions {
   records(partition: number, records: readonly IncomingRecord[]): void;
   /** Whether records of a partition are to come; asked when a consumer begins. */
   wanted(partition: number): boolean;
+  /** Partitions were at their ends a moment ago, and are read from there: what came right before it, nobody has told of. */
+  began(partitions: readonly number[]): void;
   /** The consumer is lost, or could not be made; another one is tried soon. */
   lost(error: unknown): void;
 }
@@ -166,10 +168,14 @@ export class RecordConsumer {
     };
     const { GROUP_JOIN, FETCH, HEARTBEAT, CRASH } = consumer.events;
     const end = this.#end;
+    let fresh: readonly number[] = [];
     consumer.on(HEARTBEAT, sign);
     consumer.on(FETCH, () => {
       sign();
-      if (this.#joined === consumer) this.#lastFetch = performance.now();
+      if (this.#joined !== consumer) return;
+      this.#lastFetch = performance.now();
+      if (fresh.length > 0) this.#options.began(fresh);
+      fresh = [];
     });
     // Before its first fetch: kafkajs calls its listeners at once.
     consumer.on(GROUP_JOIN, ({ payload }) => {
@@ -177,7 +183,8 @@ export class RecordConsumer {
       if (this.#end !== end) return;
       const { topic, wanted } = this.#options;
       this.#joined = consumer;
-      for (const partition of payload.memberAssignment[topic] ?? [])
+      fresh = payload.memberAssignment[topic] ?? [];
+      for (const partition of fresh)
         if (!wanted(partition)) consumer.pause([{ topic, partitions: [partition] }]);
     });
     consumer.on(CRASH, ({ payload }) => end?.(payload.error));
@@ -225,5 +232,6 @@ export class RecordConsumer {
     for (const { partition, high } of ends)
       if (skipped.has(partition)) consumer.seek({ topic, partition, offset: high });
     this.#resume([...skipped]);
+    this.#options.began([...skipped]);
   }
 }

@@ -49,6 +49,11 @@ export interface KafkaFeedOptions<E extends Sequenced> extends MembersOptions {
    * handles entries sees to that, as projections do.
    */
   readonly has?: (log: string, entries: readonly E[]) => Promise<readonly boolean[]>;
+  /**
+   * A shard that this process did not read for so long goes on at the end of its partition, and Postgres gives what came
+   * meanwhile; 5,000 ms unless told otherwise.
+   */
+  readonly skipAfterMs?: number;
 }
 
 /** Event logs of an application. */
@@ -90,6 +95,7 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
   readonly #read: PageReader<E>;
   readonly #followed = new Map<string, Followed<E>>();
   #lastLook = Number.NEGATIVE_INFINITY;
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(options: KafkaFeedOptions<E>) {
     this.#options = options;
@@ -133,6 +139,7 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
       look: () => this.#look(),
       consume: (options) => new RecordConsumer({ kafka, topic, group: `${app}.feed.${log}`, ...options }),
       complain: (what, details) => this.#members.complain(what, details),
+      skipAfterMs: this.#options.skipAfterMs ?? 5_000,
       inboxBytes: () => this.#inboxBytes(),
       observer,
     });
@@ -165,9 +172,17 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
 
   /** Not awaited, and not more often than it can tell something new: the probe looks by itself too. */
   #look(): void {
-    const now = performance.now();
-    if (now - this.#lastLook < LOOK_EVERY_MS) return;
-    this.#lastLook = now;
-    this.#options.probe.probe().catch(() => undefined);
+    if (this.#looking) return;
+    const wait = this.#lastLook + LOOK_EVERY_MS - performance.now();
+    this.#looking = setTimeout(
+      () => {
+        this.#looking = undefined;
+        this.#lastLook = performance.now();
+        this.#options.probe.probe().catch(() => undefined);
+      },
+      Math.max(0, wait),
+    );
+    // It is nothing to stay alive for.
+    this.#looking.unref();
   }
 }

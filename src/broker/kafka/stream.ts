@@ -23,8 +23,10 @@ export interface LogStreamOptions<E extends Sequenced> {
   readonly has: ((entry: E) => Promise<boolean>) | undefined;
   /** Asks for a look at all heads; what it finds comes by `looked`. */
   look(): void;
-  consume(options: Pick<RecordConsumerOptions, 'records' | 'wanted' | 'lost'>): RecordConsumer;
+  consume(options: Pick<RecordConsumerOptions, 'records' | 'wanted' | 'began' | 'lost'>): RecordConsumer;
   complain(what: string, details: Readonly<Record<string, unknown>>): void;
+  /** A partition that nobody read for so long, in milliseconds, goes on at its end: what came meanwhile is read from Postgres. */
+  readonly skipAfterMs: number;
   /** Bytes that an inbox may hold as things are. */
   inboxBytes(): number;
   readonly observer: FeedObserver | undefined;
@@ -34,8 +36,6 @@ export interface LogStreamOptions<E extends Sequenced> {
 const INBOX_RECORDS = 10_000;
 /** Whoever read so many entries from Postgres before it came back to the inbox has made up a lag. */
 const LAG = 10_000;
-/** A partition that nobody wanted for so long goes on at its end: what came meanwhile is read from Postgres. */
-const SKIP_AFTER_MS = 5_000;
 /** Before a hole is read from Postgres, as all processes find it in the same moment. */
 const HOLE_PAUSE_MS = 10;
 
@@ -88,6 +88,7 @@ export class LogStream<E extends Sequenced> {
     this.#consumer = options.consume({
       records: (partition, records) => this.#arrived(partition, records),
       wanted: (partition) => this.#shards[partition]?.flowing ?? false,
+      began: (partitions) => this.#began(partitions),
       lost: (err) => {
         this.#lost = true;
         observer?.consumerReplaced?.(log);
@@ -198,6 +199,14 @@ export class LogStream<E extends Sequenced> {
     for (const reader of this.#readers) if (reader.places.has(partition)) reader.loop(partition)?.hint(last);
   }
 
+  /** What is here may not go on with what comes next, and a look at Postgres tells what nobody told of meanwhile. */
+  #began(partitions: readonly number[]): void {
+    for (const at of partitions) {
+      this.#shards[at]?.inbox.drop();
+      for (const reader of this.#readers) if (reader.places.has(at)) reader.loop(at)?.hint(0);
+    }
+  }
+
   /** Kafka has left entries out: those who need them will have had them once they are past them. */
   #missed(at: number, first: number, found: number): void {
     for (const reader of this.#readers) {
@@ -298,7 +307,10 @@ export class LogStream<E extends Sequenced> {
     } else if (!shard.flowing && !full(0.5)) {
       shard.flowing = true;
       shard.idleSince = undefined;
-      this.#consumer.resume(at, idleSince !== undefined && performance.now() - idleSince > SKIP_AFTER_MS);
+      this.#consumer.resume(
+        at,
+        idleSince !== undefined && performance.now() - idleSince > this.#options.skipAfterMs,
+      );
     }
   }
 }

@@ -185,6 +185,47 @@ describeKafka('the Kafka feed', () => {
     expect(counts).toMatchObject({ gaps: 0, tails: 0 });
   });
 
+  it('goes on at the end of a partition that it did not read for a while', async () => {
+    const { world, counts, following, process } = await follow({ options: { skipAfterMs: 0 } });
+    await listening(world, counts, 1);
+    await following.leave();
+    const before = counts.foreign;
+    // Another member keeps the consumer; its readers do not want shard 1 yet.
+    let wanted = false;
+    const open = (shard: number) =>
+      Promise.resolve(
+        shard === 1 && !wanted
+          ? undefined
+          : {
+              after: later.seqs.get(shard)?.at(-1) ?? 0,
+              handle: (entries: readonly ChangeEntry[]) => later.take(shard, entries),
+              trimmed: () => undefined,
+            },
+      );
+    const later = new Following();
+    await later.join(process.feed, { open });
+    onTestFinished(() => later.leave());
+    await listening(world, counts, 0);
+    const known = counts.foreign;
+    expect(known).toBeGreaterThan(before);
+    await world.append(1, 3);
+    await world.send(1, 1, 3);
+    for (let round = 0; round < 5; round++) await world.send(1, 1, 100, { epoch: 'another' });
+    wanted = true;
+    await later.has(1, 3);
+    await expect
+      .poll(async () => {
+        await world.send(1, 1, 1, { epoch: 'another' });
+        return counts.foreign;
+      }, WAIT)
+      .toBeGreaterThan(known);
+    expect(counts.foreign - known).toBeLessThan(100);
+    await world.append(1, 1);
+    await world.send(1, 4, 4);
+    await later.has(1, 4);
+    expect(counts).toMatchObject({ gaps: 0, tails: 0, repeats: 0 });
+  });
+
   it('follows a log into a new epoch', async () => {
     const { world, counts, following, process } = await follow();
     await listening(world, counts);

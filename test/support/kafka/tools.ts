@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   Kafka,
+  KafkaJSError,
   logLevel,
   Partitioners,
   type Admin,
@@ -39,6 +40,17 @@ async function ends(admin: Admin, topic: string): Promise<Map<number, number>> {
   const offsets = await admin.fetchTopicOffsets(topic);
   const filled = offsets.filter(({ low, high }) => Number(low) < Number(high));
   return new Map(filled.map(({ partition, high }) => [partition, Number(high)]));
+}
+
+/** Whether every partition has a leader that knows that it is one. */
+async function hasLeaders(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    await admin.fetchTopicOffsets(topic);
+    return true;
+  } catch (error) {
+    if (error instanceof KafkaJSError && error.retriable) return false;
+    throw error;
+  }
 }
 
 const text = (bytes: Buffer | null): string | null => bytes?.toString('utf8') ?? null;
@@ -123,7 +135,11 @@ export function kafkaTools(brokers: readonly string[]) {
       replicationFactor: replication,
       configEntries,
     };
-    await withAdmin((admin) => admin.createTopics({ topics: [wanted], waitForLeaders: true }));
+    await withAdmin(async (admin) => {
+      await admin.createTopics({ topics: [wanted], waitForLeaders: false });
+      // kafkajs’s own waiting gives up when the broker that it asks has not heard of the topic yet.
+      while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 10));
+    });
   }
 
   /** Resolves when no broker that is asked knows it any more. */
