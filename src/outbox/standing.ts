@@ -58,7 +58,7 @@ export function standing(log: Pick<RelayedLog, 'kind'>, end: PartitionEnd, known
       skipped: Math.max(0, low - Math.max(after, cursor.seq)),
     };
   };
-  if (end === undefined) return at(low, low);
+  if (end === undefined) return at(0, low);
   // Nothing to compare with.
   if (end === 'emptied' || end === 'foreign') return at(cursor.seq, cursor.begun);
   if (end.epoch !== known.epoch) {

@@ -6,7 +6,8 @@ import { loadConfig } from '../../../src/app/config.js';
 import { createRuntime, type Runtime } from '../../../src/app/runtime.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
-import { bank } from '../../support/bank.js';
+import { rebuildProjection } from '../../../src/projections/rebuild/rebuild.js';
+import { Accounts, bank } from '../../support/bank.js';
 import { tidemark } from '../../support/command.js';
 import { describeKafka, kafka, kafkaBrokers, uniqueName } from '../../support/kafka.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
@@ -121,6 +122,44 @@ describeKafka('a process with the role relay', () => {
     expect(told.stdout).toMatch(/^ok +topics +3 topics of 4 partitions$/m);
     expect(told.stdout).toMatch(/^ok +relay of account +Kafka has all of it$/m);
     expect(told.code).toBe(0);
+  });
+
+  it('steps over changes that were trimmed, loudly, and follows a change log into its next epoch', async () => {
+    const writer = await start('api,projector');
+    const ids = Array.from({ length: 12 }, (_, n) => `a-${n}`);
+    const tokens = await Promise.all(ids.map((id) => append(writer, id, opened)));
+    await writer.inside?.caughtUp(tokens, 10_000);
+    // As trimming leaves it, with a relay that was away for longer than that.
+    await db.query(
+      `INSERT INTO tidemark.relay_cursors (log, shard, epoch, seq, begun) SELECT log, shard, epoch, 0, 0 FROM tidemark.shards`,
+    );
+    const [first] = await db.query<[number]>(
+      `UPDATE tidemark.shards SET low = 1 WHERE log = 'accounts.v1' AND shard = (SELECT min(shard) FROM tidemark.changes WHERE log = 'accounts.v1') RETURNING shard`,
+    );
+    const relay = await start('relay');
+    const records = () => kafka.readAll(`${name}.accounts.v1.changes`).catch(() => []);
+    await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBe(11);
+    expect((await records()).find(({ partition }) => partition === first?.[0])?.headers['ce_seq']).not.toBe(
+      '1',
+    );
+    expect(metric(await metricsOf(relay), 'tidemark_outbox_skipped_total{log="accounts.v1"}')).toBe(1);
+
+    await rebuildProjection(db, Accounts);
+    const epochs = async () =>
+      (
+        await db.query<[string]>(`SELECT DISTINCT epoch FROM tidemark.shards WHERE log = 'accounts.v1'`)
+      ).flat();
+    const [epoch] = await epochs();
+    const loaded = () => db.query(`SELECT loaded FROM tidemark.projections WHERE name = 'accounts'`);
+    await expect.poll(loaded, { timeout: 10_000 }).toEqual([[true]]);
+    const token = await append(writer, 'a-0', paid(4));
+    await writer.inside?.caughtUp([token], 20_000);
+    const last = async () => (await records()).find(({ headers }) => headers['ce_epoch'] === epoch);
+    await expect
+      .poll(async () => (await last())?.value, { timeout: 10_000 })
+      .toMatch(/"id":"a-0".*"cents":4/);
+    expect((await fetch(`${relay.urls.http}/readyz`)).status).toBe(200);
+    expect(metric(await metricsOf(relay), 'tidemark_outbox_diverged{log="accounts.v1"}')).toBe(0);
   });
 
   it('is ready though a log diverged, and says so; doctor shows it and mends it', async () => {

@@ -96,5 +96,9 @@ describe('a log that was trimmed', () => {
       ),
     ).toEqual(at(1, { ...unmarked, begun: 1 })));
   it('without a record in Kafka is sent from there', () =>
-    expect(standing(CHANGES, undefined, trimmed)).toEqual(at(15, { ...unmarked, begun: 15 })));
+    expect(standing(CHANGES, undefined, trimmed)).toEqual(at(15, { ...unmarked, begun: 15, skipped: 5 })));
+  it('beyond what a topic had that was made again is sent from there', () => {
+    const ahead = known({ low: 15, cursor: { epoch: 'e2', seq: 18, begun: 4 } });
+    expect(standing(CHANGES, undefined, ahead)).toEqual(at(15, { ...unmarked, begun: 15, again: 3 }));
+  });
 });
