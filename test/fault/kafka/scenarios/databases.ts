@@ -50,7 +50,9 @@ async function goBack(world: World, machine: TimeMachine): Promise<void> {
 async function untilToldAndMended(world: World): Promise<void> {
   const { app, cast, load, databases, below, happened } = world;
   const relay = cast.the('relay');
-  await eventually('the relay tells of it', async () => (await readiness(relay.http)).includes('diverged'));
+  await eventually('the relay tells of it', async () =>
+    (await readiness(relay.http)).includes('doctor --new-epoch'),
+  );
   await load.more(30 + below(100));
   await load.stop();
   const db = openDatabase(databases.url);
