@@ -1,5 +1,6 @@
 /** The `relay` role in a process: changes and dead letters too, its metrics, what it tells, and what `doctor` says of it. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { defineApp } from 'tidemark';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/app/config.js';
@@ -117,6 +118,12 @@ describeKafka('a process with the role relay', () => {
     expect(metric(text, 'tidemark_outbox_diverged{log="account"}')).toBe(0);
     expect(metric(text, 'tidemark_outbox_shards{log="account"}')).toBe(4);
     expect(metric(text, 'tidemark_dead_letters_sent_total{projection="accounts"}')).toBe(2);
+    const documented = readFileSync(new URL('../../../docs/relay.md', import.meta.url), 'utf8').matchAll(
+      /^\| `(tidemark_\w+)`/gm,
+    );
+    const measured = text.matchAll(/^# TYPE (tidemark_(?:outbox|dead_letters)_\w+)/gm);
+    const names = (found: Iterable<RegExpMatchArray>) => [...found].map(([, one]) => one).toSorted();
+    expect(names(documented)).toEqual(names(measured));
     const told = await doctor();
     expect(told.stdout).toMatch(/^ok +kafka +1 broker, /m);
     expect(told.stdout).toMatch(/^ok +topics +3 topics of 4 partitions$/m);
