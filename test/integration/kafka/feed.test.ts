@@ -284,9 +284,10 @@ describeKafka('the Kafka feed', () => {
     onTestFinished(() => proxy.stop());
     const { world, counts, following, process } = await follow({ options: { kafka: through } });
     await listening(world, counts);
-    proxy.mode = 'refuse';
-    proxy.cut();
     for (let last = 1; last <= 3; last++) {
+      // First it only stands still; then its connections are gone, and no other is to be had.
+      proxy.mode = last === 1 ? 'hold-answers' : 'refuse';
+      if (last === 2) proxy.cut();
       await world.append(0, 1);
       await expect
         .poll(() => {

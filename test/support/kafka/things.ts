@@ -25,7 +25,7 @@ export interface KafkaThings extends Things {
   feed(parts: ThingsProcess, all?: Partial<KafkaFeedOptions<ChangeEntry>>): Feed<ChangeEntry>;
 }
 
-export const testKafka = (): Kafka =>
+const testKafka = (): Kafka =>
   createKafka(
     { brokers: kafkaBrokers, tls: false, sasl: undefined, replication: undefined, clientId: 'feed-tests' },
     logger,
