@@ -29,7 +29,7 @@ const HELD_BYTES = 32 * 1024 * 1024;
 const SMALLEST_SHARE = 16 * 1024;
 const LARGEST_SHARE = 1024 * 1024;
 /** A member that was killed is missed after this. */
-const SESSION_MS = 15_000;
+const SESSION_MS = 10_000;
 const REBALANCE_MS = 20_000;
 const HEARTBEAT_MS = 1_000;
 /** Partitions may be added, and leaders move without an error that tells. */
