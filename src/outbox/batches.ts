@@ -16,7 +16,7 @@ const RECORD_BYTES = 600;
 const WORST = 3;
 
 /** About what an entry takes in a batch, rather too much than too little; large texts are measured. */
-export function bytesOf(entry: OutgoingEvent | OutgoingChange): number {
+function bytesOf(entry: OutgoingEvent | OutgoingChange): number {
   if (entry.kind === 'event') {
     const { streamId, type, metadata } = entry;
     const names = 2 * streamId.length + type.length + metadata.actor.length;

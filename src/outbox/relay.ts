@@ -176,7 +176,11 @@ export class Relay implements Service {
     const { db } = this.#options;
     const end = await this.#endOf(log, shard);
     const known = await this.#openings.claim({ log: log.log, shard, lease, end });
-    if (known === undefined) throw new Told('the lease is another’s');
+    if (known === undefined) {
+      // The lease is another's; or the log was made after the start (a version that came back), and has no cursors yet.
+      await db.query(ensureCursors(db), [[log.log]]);
+      throw new Told('there is no cursor to take');
+    }
     const place = standing(log, end, known);
     const owner = [log.log, shard, lease.holder, lease.term];
     if (place.kind === 'diverged') {

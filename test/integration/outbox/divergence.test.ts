@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { inspectLogs, isDiverged } from '../../../src/outbox/mending/inspect.js';
 import { mendLogs } from '../../../src/outbox/mending/mend.js';
+import { SELECT_SERVER } from '../../../src/outbox/statements.js';
+import { createLogger } from '../../../src/platform/logger.js';
 import { describeKafka, kafka, uniqueName } from '../../support/kafka.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import { append } from '../../support/projecting.js';
@@ -186,6 +188,40 @@ describeKafka('Kafka has more', () => {
     await mend(one);
     await relayed(one);
     expect(one.counts.sent).toBeGreaterThan(60);
+  });
+
+  it('compares all logs again when the server is another one, or on another timeline', async () => {
+    const lines: string[] = [];
+    const logger = createLogger({ level: 'warn', destination: { write: (line) => void lines.push(line) } });
+    const one = await start({ logger });
+    await write(one, 9);
+    await relayed(one);
+    const server = () =>
+      one.db.query<[string, string]>('SELECT system_identifier, timeline FROM tidemark.relay_state');
+    await expect.poll(server).toEqual([[expect.stringMatching(/^\d{10,}$/), '00000001']]);
+    await one.stop();
+    expect(lines).toEqual([]);
+    const two = await start({ idle: true, logger });
+    await two.db.query(`UPDATE tidemark.relay_state SET timeline = '00000007'`);
+    await two.relay.start();
+    await expect.poll(() => lines.join()).toMatch(/another timeline/);
+    await write(two, 9);
+    await relayed(two);
+    expect(two.counts).toMatchObject({ sent: 9, again: 0, failed: [] });
+  });
+
+  it('asks nothing of the server that a plain role may not know', async () => {
+    const { db } = await start({ idle: true });
+    await db.query(`CREATE ROLE plain_${app} NOLOGIN`);
+    try {
+      const rows = await db.transaction(async (tx) => {
+        await tx.query(`SET LOCAL ROLE plain_${app}`);
+        return tx.query(SELECT_SERVER);
+      });
+      expect(rows).toHaveLength(1);
+    } finally {
+      await db.query(`DROP ROLE plain_${app}`);
+    }
   });
 
   it('a topic of another database is a stranger’s', async () => {
