@@ -48,6 +48,9 @@ const FORBIDDEN: readonly Case[] = [
   ['realtime/a.ts', './sockets/uws/engine.js'],
   ['realtime/sockets/a.ts', './ws/engine.js'],
   ['outbox/a.ts', '../broker/kafka/publisher.js'],
+  ['inbound/a.ts', '../commands/bus.js'],
+  ['inbound/a.ts', '../broker/kafka/inbound-source.js'],
+  ['inbound/a.ts', 'kafkajs'],
   // Packages.
   ['commands/a.ts', 'kafkajs'],
   ['broker/postgres/a.ts', 'kafkajs'],
@@ -85,6 +88,7 @@ const ALLOWED: readonly Case[] = [
   ['platform/postgres/ok.ts', 'kysely'],
   ['projections/ok.ts', 'kysely'],
   ['projections/ok.ts', '../broker/ports.js'],
+  ['inbound/ok.ts', '../broker/ports.js'],
   ['broker/postgres/ok.ts', '../../projections/types.js'],
   ['realtime/sockets/uws/ok.ts', 'uWebSockets.js'],
   ['realtime/sockets/ws/ok.ts', 'ws'],
