@@ -1,10 +1,15 @@
 /** The HTTP server of a process as a layer: routes of its roles, health, metrics, docs; drained when it stops. */
+import { KafkaPublisher } from '../../broker/kafka/publisher.js';
+import type { KafkaSettings } from '../../broker/kafka/settings.js';
+import type { Logger } from '../../platform/logger.js';
 import { service } from '../../platform/lifecycle.js';
 import { hostPolicy, originPolicy } from '../../platform/origins.js';
 import type { Config } from '../config.js';
+import type { VersionName } from '../../projections/operations/types.js';
 import type { Context, RoleLayer } from '../context.js';
 import { httpMetrics } from '../metrics/write-side.js';
 import type { Layer } from '../stack.js';
+import { dropTopicsOf } from '../version-topics.js';
 import { listen } from './listen.js';
 import { openApiDocument, serveDocs } from './openapi.js';
 import { operationsOperations, registerOperationsRoutes, type Readiness } from './operations-http.js';
@@ -23,6 +28,17 @@ const accessOf = (config: Config) => ({
   hosts: hostPolicy(config.host, config.hosts),
 });
 
+/** Deletes topics of versions, over connections that are made for it. */
+const dropperOf =
+  (app: string, kafka: KafkaSettings, logger: Logger) => async (versions: readonly VersionName[]) => {
+    const publisher = new KafkaPublisher({ settings: kafka, app, logger });
+    try {
+      return await dropTopicsOf(versions, app, publisher);
+    } finally {
+      await publisher.stop();
+    }
+  };
+
 /** For operators: a verification takes two. */
 const OPERATOR_CONNECTIONS = 4;
 
@@ -34,12 +50,13 @@ export function createHttpLayer(
     readonly readiness: () => Promise<Readiness>;
   },
 ): HttpLayer {
-  const { app, config, logger, metrics, registry, announcer } = context;
+  const { app, config, kafka, logger, metrics, registry, announcer } = context;
   const operating = {
     app,
     db: context.databases.open('operations', OPERATOR_CONNECTIONS),
     logger,
     announcer,
+    dropTopics: kafka && dropperOf(app.name, kafka, logger),
     look: () => registry.look(),
   };
   const server = createHttpServer({

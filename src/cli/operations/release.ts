@@ -1,9 +1,13 @@
 /** `tidemark projections swap-view|prune`: what follows once a new version is served. */
 import { Command } from 'commander';
+import { dropTopicsOf, type DroppedTopics } from '../../app/version-topics.js';
 import type { AnyApp } from '../../domain/app.js';
+import { changeLogOf } from '../../projections/names.js';
 import { prune, swapViewTo, type ViewSwap } from '../../projections/operations/release.js';
 import type { PruneReport } from '../../projections/versions/prune.js';
 import { loadAppModule, usualAppModule } from '../app-module.js';
+import type { Connection } from '../connect.js';
+import { withKafka } from '../doctor-kafka.js';
 import { columns, parseDuration, parseVersion, wrapped } from '../words.js';
 import { APP_OPTION, withOperations } from './connect.js';
 
@@ -56,6 +60,27 @@ async function appIfThere(projectDir: string, given: string | undefined): Promis
   return (await loadAppModule(projectDir, given)).app;
 }
 
+/** Their topics, where there is a Kafka; which they are is known by the name of the application. */
+async function dropTopics(
+  { dropped }: PruneReport,
+  app: AnyApp | undefined,
+  { config }: Connection,
+): Promise<DroppedTopics | undefined> {
+  if (!config.kafka) return undefined;
+  if (app)
+    return withKafka(app.name, config.kafka, (publisher) => dropTopicsOf(dropped, app.name, publisher));
+  const why = 'nobody knows the name of the application: see --app';
+  const kept = dropped.map((one) => ({ topic: `….${changeLogOf(one)}.changes`, why }));
+  return { dropped: [], kept };
+}
+
+const topicsText = ({ dropped, kept }: DroppedTopics, width: number): string[] => [
+  ...dropped.map((topic) => `topic ${topic} was dropped`),
+  ...kept.flatMap(({ topic, why }) =>
+    wrapped(`topic ${topic} is kept: ${why}; drop it with Kafka's tools`, width),
+  ),
+];
+
 function pruneText({ dropped, kept }: PruneReport, dryRun: boolean, width: number): string {
   const done = dryRun ? 'would be dropped' : 'was dropped';
   return [
@@ -77,9 +102,14 @@ export function pruneCommand(projectDir: string): Command {
     .option('--json', 'print JSON')
     .action(async ({ app: given, grace, dryRun = false, json }: PruneOptions) => {
       const app = await appIfThere(projectDir, given);
-      await withOperations(projectDir, async (db) => {
+      await withOperations(projectDir, async (db, connection) => {
         const report = await prune(db, { app, graceMs: grace, dryRun });
-        console.log(json ? JSON.stringify(report) : pruneText(report, dryRun, columns()));
+        const topics = dryRun ? undefined : await dropTopics(report, app, connection);
+        const text = [
+          pruneText(report, dryRun, columns()),
+          ...(topics ? topicsText(topics, columns()) : []),
+        ].join('\n');
+        console.log(json ? JSON.stringify({ ...report, ...(topics && { topics }) }) : text);
       });
     });
 }

@@ -138,6 +138,13 @@ const Version = { name: z.string(), version };
 export const PruneAnswer = z.strictObject({
   dropped: z.array(z.strictObject(Version)).describe('Or what would be.'),
   kept: z.array(z.strictObject({ ...Version, why: z.string() })),
+  topics: z
+    .strictObject({
+      dropped: z.array(z.string()),
+      kept: z.array(z.strictObject({ topic: z.string(), why: z.string() })),
+    })
+    .optional()
+    .describe('Of their changes, where there is a Kafka.'),
 });
 
 const Only = z.strictObject({ total: whole, keys: z.array(z.string()) });

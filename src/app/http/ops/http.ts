@@ -5,8 +5,10 @@ import type { Logger } from '../../../platform/logger.js';
 import type { Announcer } from '../../../platform/wakeups.js';
 import type { Database } from '../../../platform/postgres/database.js';
 import { verifyProjection } from '../../../projections/verify/verify.js';
+import type { VersionName } from '../../../projections/operations/types.js';
 import { admitOperator } from './guard.js';
 import { NothingBody, parametersOf } from './input.js';
+import type { DroppedTopics } from '../../version-topics.js';
 import { registerParkedRoutes } from './parked-routes.js';
 import { registerProjectionRoutes } from './projection-routes.js';
 import { Verifications } from './verifications.js';
@@ -18,6 +20,8 @@ export interface OperatorDeps {
   readonly logger: Logger;
   /** Told of rows that a replay changes. */
   readonly announcer: Announcer;
+  /** Deletes the topics of versions; undefined where there is no Kafka. */
+  readonly dropTopics: ((versions: readonly VersionName[]) => Promise<DroppedTopics>) | undefined;
   /** Looks at the versions at once, so that this process does not learn a second later what was done here. */
   readonly look: () => Promise<void>;
 }

@@ -77,7 +77,7 @@ function registerControl(server: FastifyInstance, { app, db, look, logger }: Dep
   });
 }
 
-function registerRelease(server: FastifyInstance, { app, db, logger }: Deps): void {
+function registerRelease(server: FastifyInstance, { app, db, logger, dropTopics }: Deps): void {
   server.post<ProjectionRoute>('/ops/projections/:name/swap-view', async (request, reply) => {
     const { version, lockTimeoutMs } = bodyOf(SwapBody, request.body);
     const swap = await swapViewTo(db, { name: request.params.name, version }, { lockTimeoutMs });
@@ -88,8 +88,10 @@ function registerRelease(server: FastifyInstance, { app, db, logger }: Deps): vo
   server.post('/ops/projections/prune', async (request, reply) => {
     const { graceSeconds, dryRun } = bodyOf(PruneBody, request.body);
     const report = await prune(db, { app, graceMs: graceSeconds * 1_000, dryRun });
-    if (!dryRun) logger.info({ dropped: report.dropped }, 'pruned by an operator');
-    return reply.send(report);
+    if (dryRun) return reply.send(report);
+    const topics = await dropTopics?.(report.dropped);
+    logger.info({ dropped: report.dropped, topics }, 'pruned by an operator');
+    return reply.send({ ...report, ...(topics && { topics }) });
   });
 }
 
