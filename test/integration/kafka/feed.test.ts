@@ -243,6 +243,29 @@ describeKafka('the Kafka feed', () => {
     expect(counts).toMatchObject({ gaps: 0, tails: 0 });
   });
 
+  it('begins again where its reader says when Postgres has gone back', async () => {
+    const { world, counts, following, process } = await follow();
+    await listening(world, counts);
+    await world.append(0, 5);
+    await world.send(0, 1, 5);
+    await following.has(0, 5);
+    await process.probe.probe();
+    const opened = following.opened;
+    await world.db.query(`DELETE FROM tidemark.changes WHERE log = $1 AND shard = 0 AND seq > 3`, [LOG]);
+    following.seqs.set(0, upTo(3));
+    await process.probe.probe();
+    await expect.poll(() => following.opened).toBe(opened + 1);
+    // Less than there was: whoever still stood at 5 would never hear of it.
+    await world.db.query(
+      `INSERT INTO tidemark.changes (log, shard, seq, slot, key, recorded_at) VALUES ($1, 0, 4, 0, 'other', now())`,
+      [LOG],
+    );
+    await process.probe.probe();
+    await process.probe.probe();
+    await following.has(0, 4);
+    expect(following.keys.get(0)?.at(-1)).toBe('other');
+  });
+
   it('goes by Postgres while its topic is not there, and by Kafka once it is (again)', async () => {
     const by = testProducer();
     await by.connect();
