@@ -1,4 +1,5 @@
 /** Faults of the relay: killed between send and cursor, frozen past its lease, away while the tail is written. */
+import pg from 'pg';
 import { isCaughtUp, openDatabase } from '../judge.js';
 import type { Actor } from '../cast.js';
 import { topicsOf } from '../topics.js';
@@ -14,16 +15,16 @@ async function sentEvents({ app, tools }: World): Promise<number> {
 
 /** Kills it when records are sent whose cursors it cannot move: a lock is in its way. */
 async function killBetween(world: World, relay: Actor): Promise<void> {
-  const db = openDatabase(world.databases.url);
+  // No pool of ours: those end a transaction that rests.
+  const client = new pg.Client({ connectionString: world.databases.url });
+  await client.connect();
   try {
-    await db.transaction(async (tx) => {
-      await tx.query(`LOCK TABLE ${db.table('relay_cursors')} IN EXCLUSIVE MODE`);
-      const before = await sentEvents(world);
-      await eventually('sent without its cursor', async () => (await sentEvents(world)) > before);
-      await world.cast.end(relay);
-    });
+    await client.query('BEGIN; LOCK TABLE tidemark.relay_cursors IN EXCLUSIVE MODE');
+    const before = await sentEvents(world);
+    await eventually('sent without its cursor', async () => (await sentEvents(world)) > before);
+    await world.cast.end(relay);
   } finally {
-    await db.end();
+    await client.end();
   }
 }
 
