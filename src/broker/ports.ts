@@ -130,8 +130,9 @@ export interface Tail {
 }
 
 /**
- * What a partition ends with. `emptied`: it had records once, all of them gone by retention; `foreign`: a record that is none
- * of ours; undefined: it never had one (the topic is new, or was made again).
+ * The last record of ours in a partition. `emptied`: it had records once, all of them gone by retention; `foreign`: what is
+ * there is none of ours, or none was found among what others wrote; undefined: it never had one (the topic is new, or was made
+ * again).
  */
 export type PartitionEnd = Tail | 'emptied' | 'foreign' | undefined;
 

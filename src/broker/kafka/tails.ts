@@ -43,6 +43,23 @@ export interface End {
   readonly next: number;
 }
 
+/** A partition of which the last record of ours is looked for. */
+interface Looking {
+  readonly asked: Asked;
+  readonly bounds: Bounds;
+  at: number;
+  /** Others have written what was seen so far. */
+  strangers: boolean;
+}
+
+/** Of one partition. */
+interface Page {
+  readonly error: number;
+  readonly records: readonly FetchedRecord[];
+  /** It begins with what cannot be read. */
+  readonly unreadable: boolean;
+}
+
 type TopicPartitions<P> = readonly { readonly topic: string; readonly partitions: readonly P[] }[];
 
 function byTopic<A extends Place, P>(places: readonly A[], one: (place: A) => P): TopicPartitions<P> {
@@ -60,9 +77,22 @@ const whereOf = ({ topic, partition }: Place): string => `partition ${partition}
 
 /** What nobody wrote as data: marks of transactions. */
 const isData = (record: FetchedRecord): boolean => !record.isControlRecord;
+/** A batch of somebody whose producer compresses as kafkajs cannot read it; the connection is as good as before. */
+const isUnreadable = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'KafkaJSNotImplemented';
 /** Records of ours are never part of a transaction, and what is may have been rolled back. */
 const tailOf = (record: FetchedRecord): Tail | undefined =>
   record.batchContext.inTransaction ? undefined : headOf(record);
+
+/** The last one of ours. */
+function lastOf(records: readonly FetchedRecord[]): Tail | undefined {
+  for (let at = records.length - 1; at >= 0; at--) {
+    const record = records[at];
+    const tail = record && tailOf(record);
+    if (tail) return tail;
+  }
+  return undefined;
+}
 
 export class Tails {
   readonly #cluster: Cluster;
@@ -127,6 +157,7 @@ export class Tails {
       const link = await this.#leader(place);
       for (let at = Math.max(first, offset); at < next && !over;) {
         const records = await this.#read(link, place, at);
+        // What cannot be read says nothing of its length: it is passed over offset by offset.
         for (const record of records) {
           const tail = Number(record.offset) >= at && isData(record) ? tailOf(record) : undefined;
           if (tail) return { ...tail, offset: Number(record.offset) };
@@ -175,14 +206,14 @@ export class Tails {
 
   async #endsOf(link: Link, round: readonly Asked[]): Promise<void> {
     const bounds = await this.#boundsOf(link, round);
-    const open = new Map<string, { readonly asked: Asked; readonly bounds: Bounds; at: number }>();
+    const open = new Map<string, Looking>();
     for (const asked of round) {
       const found = bounds.get(idOf(asked));
       if (!found || 'error' in found)
         asked.reject(found?.error ?? refusal(whereOf(asked), CODE.unknownTopic));
       else if (found.next === 0) asked.resolve({ end: undefined, next: 0 });
       else if (found.first >= found.next) asked.resolve({ end: 'emptied', next: found.next });
-      else open.set(idOf(asked), { asked, bounds: found, at: found.next - 1 });
+      else open.set(idOf(asked), { asked, bounds: found, at: found.next - 1, strangers: false });
     }
     for (let back = 1; open.size > 0;) {
       const answered = await this.#fetch(
@@ -203,9 +234,10 @@ export class Tails {
           continue;
         }
         // A broker that has no room left in its answer gives none; it is asked again.
-        if (answer.records.length === 0) continue;
-        const last = answer.records.findLast((record) => isData(record) && Number(record.offset) < next);
-        const end = last === undefined ? undefined : (tailOf(last) ?? 'foreign');
+        if (answer.records.length === 0 && !answer.unreadable) continue;
+        const data = answer.records.filter((record) => isData(record) && Number(record.offset) < next);
+        one.strangers ||= answer.unreadable || data.length > 0;
+        const end = lastOf(data);
         if (end === undefined && one.at > first) {
           one.at = Math.max(first, next - 1 - back * 8);
           moved = true;
@@ -213,7 +245,7 @@ export class Tails {
         }
         open.delete(id);
         // Marks of transactions only: what they marked is gone.
-        asked.resolve({ end: end ?? 'emptied', next });
+        asked.resolve({ end: end ?? (one.strangers ? 'foreign' : 'emptied'), next });
       }
       if (moved) back *= 8;
     }
@@ -267,26 +299,45 @@ export class Tails {
     throw this.#failed(place, answer?.error ?? CODE.unknownTopic);
   }
 
+  /**
+   * Pages of partitions. What kafkajs cannot read in one of them throws its whole answer away: then each is read by itself, and
+   * of one with such a batch the batch at the offset alone.
+   */
   async #fetch(
     link: Link,
     places: readonly (Place & { readonly at: number })[],
-  ): Promise<Map<string, { readonly error: number; readonly records: readonly FetchedRecord[] }>> {
-    const topics = byTopic(places, ({ partition, at }) => ({
-      partition,
-      fetchOffset: String(at),
-      maxBytes: PARTITION_BYTES,
-    }));
+    bytes = PARTITION_BYTES,
+  ): Promise<Map<string, Page>> {
+    try {
+      return await this.#fetchAll(link, places, bytes);
+    } catch (error) {
+      if (!isUnreadable(error)) throw translated(`reading ${places.length} partitions`, error);
+    }
+    const [only, ...more] = places;
+    if (only === undefined) return new Map();
+    if (more.length === 0 && bytes === 1)
+      return new Map([[idOf(only), { error: CODE.none, records: [], unreadable: true }]]);
+    const pages = new Map<string, Page>();
+    for (const place of places) {
+      const alone = await this.#fetch(link, [place], more.length === 0 ? 1 : bytes);
+      for (const [id, page] of alone) pages.set(id, page);
+    }
+    return pages;
+  }
+
+  async #fetchAll(
+    link: Link,
+    places: readonly (Place & { readonly at: number })[],
+    maxBytes: number,
+  ): Promise<Map<string, Page>> {
+    const topics = byTopic(places, ({ partition, at }) => ({ partition, fetchOffset: String(at), maxBytes }));
     const limits = { maxWaitTime: WAIT_MS, minBytes: 1, maxBytes: ANSWER_BYTES };
-    const answer = await link
-      .fetch({ isolationLevel: 0, ...limits, rackId: '', topics })
-      .catch((error: unknown) => {
-        throw translated(`reading ${places.length} partitions`, error);
-      });
+    const answer = await link.fetch({ isolationLevel: 0, ...limits, rackId: '', topics });
     return new Map(
       answer.responses.flatMap(({ topicName: topic, partitions }) =>
         partitions.map(({ partition, errorCode, messages }) => [
           idOf({ topic, partition }),
-          { error: errorCode, records: messages },
+          { error: errorCode, records: messages, unreadable: false },
         ]),
       ),
     );

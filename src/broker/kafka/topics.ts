@@ -13,8 +13,14 @@ const BROKER_MS = 4_000;
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
 
-/** Whatever the brokers’ defaults are: a log that is compacted has holes, and readers outside do not heal them. */
-const CONFIG = [{ name: 'cleanup.policy', value: 'delete' }];
+/**
+ * Whatever the brokers’ defaults are: a log that is compacted has holes, and readers outside do not heal them; and kafkajs
+ * cannot read what a broker compresses with anything but gzip.
+ */
+const CONFIG = [
+  { name: 'cleanup.policy', value: 'delete' },
+  { name: 'compression.type', value: 'producer' },
+];
 
 /** Kafka’s word for "the brokers’ default". */
 const DEFAULT_REPLICATION = -1;

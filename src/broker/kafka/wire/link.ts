@@ -109,7 +109,8 @@ export class Link {
         logResponseError: false,
       });
     } catch (error) {
-      this.#lost = true;
+      // An answer of which kafkajs cannot read the compression came in whole: the connection is as good as before.
+      this.#lost ||= !(error instanceof Error && error.name === 'KafkaJSNotImplemented');
       throw error;
     } finally {
       this.#asking--;
