@@ -2,6 +2,7 @@
 import type { KafkaMessage } from 'kafkajs';
 import { Bell, jittered } from '../../platform/pause.js';
 import type { ForeignRecord, ReadRecordsRequest } from '../ports.js';
+import { bytesOf, ownBytes, ownHeaders } from './own-memory.js';
 
 export interface InboundLaneOptions {
   readonly request: ReadRecordsRequest;
@@ -21,13 +22,8 @@ interface Waiting {
   readonly next: number;
 }
 
-/** About what a record holds beside its key and value. */
-const HEADERS_BYTES = 500;
 /** Until a record is given again whose handler gave up. */
 const AGAIN_MS = 1_000;
-
-/** A copy: what kafkajs gives are parts of all that one fetch brought, which would stay as long as one record of it waits. */
-const kept = (bytes: Buffer | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
 
 export class InboundLane {
   readonly #options: InboundLaneOptions;
@@ -48,6 +44,11 @@ export class InboundLane {
   /** Offset after the last record that is done; undefined before the first. */
   get done(): number | undefined {
     return this.#done;
+  }
+
+  /** Offset of the first record that is not done; undefined before any came. */
+  get rest(): number | undefined {
+    return this.#done ?? this.#waiting[0]?.record.offset;
   }
 
   /** Offset after the last record that it has; undefined before the first. */
@@ -80,11 +81,11 @@ export class InboundLane {
         partition,
         offset: Number(message.offset),
         timestamp: Number(message.timestamp),
-        key: kept(message.key),
-        value: kept(message.value),
-        headers: message.headers ?? {},
+        key: ownBytes(message.key),
+        value: ownBytes(message.value),
+        headers: ownHeaders(message.headers),
       };
-      const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + HEADERS_BYTES;
+      const bytes = bytesOf(record);
       const isLast = index === messages.length - 1;
       this.#waiting.push({ record, bytes, next: isLast ? next : record.offset + 1 });
       this.#bytes += bytes;

@@ -66,7 +66,7 @@ interface Life {
   readonly lanes: Map<number, InboundLane>;
   /** Partitions whose lanes are full. */
   readonly paused: Set<number>;
-  /** By partition, how far it was done when it was taken away. */
+  /** By partition, the first record that was not done when it was taken away. */
   readonly lost: Map<number, { readonly at: number; readonly done: number | undefined }>;
   end(error: unknown): void;
 }
@@ -222,7 +222,7 @@ export class InboundReading implements RecordReading {
     const now = performance.now();
     for (const [partition, lane] of lanes) {
       if (partitions.includes(partition)) continue;
-      lost.set(partition, { at: now, done: lane.done });
+      lost.set(partition, { at: now, done: lane.rest });
       lanes.delete(partition);
       this.#endLane(partition, lane);
     }

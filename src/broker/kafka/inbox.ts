@@ -2,6 +2,7 @@
  * What came from Kafka for one shard and is not handled yet: records without a hole, bounded by whoever fills it. Kept as
  * records and made entries when they are read, so that no two readers share what they may change.
  */
+import { bytesOf, ownBytes, ownHeaders } from './own-memory.js';
 import type { IncomingRecord } from './records.js';
 
 interface Kept {
@@ -9,9 +10,6 @@ interface Kept {
   readonly bytes: number;
   readonly record: IncomingRecord;
 }
-
-/** About what a record holds beside its key and value. */
-const HEADERS_BYTES = 500;
 
 /** What became of a record: it follows, it was here before, or records are missing before it. */
 export type Arrival = 'next' | 'repeat' | 'gap';
@@ -36,14 +34,19 @@ export class Inbox {
     return this.#last;
   }
 
-  /** Takes a record. After a gap, what is kept begins with it. */
-  offer(seq: number, record: IncomingRecord): Arrival {
+  /**
+   * Takes a record. After a gap, what is kept begins with it.
+   * @param own it may have to wait for long, and is kept in memory of its own
+   */
+  offer(seq: number, record: IncomingRecord, own = false): Arrival {
     const last = this.#last;
     if (last !== undefined && seq <= last) return 'repeat';
     const gap = last !== undefined && seq > last + 1;
     if (gap) this.#empty();
-    const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0) + HEADERS_BYTES;
-    this.#kept.push({ seq, bytes, record });
+    const { key, value, headers } = record;
+    const bytes = bytesOf(record);
+    const kept = own ? { key: ownBytes(key), value: ownBytes(value), headers: ownHeaders(headers) } : record;
+    this.#kept.push({ seq, bytes, record: kept });
     this.#bytes += bytes;
     this.#last = seq;
     return gap ? 'gap' : 'next';

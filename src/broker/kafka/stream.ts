@@ -194,6 +194,8 @@ export class LogStream<E extends Sequenced> {
     if (!shard || shard.epoch === undefined || shard.idleSince !== undefined) return;
     const { inbox } = shard;
     const before = inbox.last;
+    // Of an earlier fetch; its reader may stand still for hours, and fetches would pile up.
+    const waiting = inbox.count > 0;
     let foreign = 0;
     let repeats = 0;
     for (const record of records) {
@@ -204,7 +206,7 @@ export class LogStream<E extends Sequenced> {
         continue;
       }
       const last = inbox.last;
-      const arrival = inbox.offer(head.seq, record);
+      const arrival = inbox.offer(head.seq, record, waiting);
       if (arrival === 'repeat') repeats++;
       if (arrival === 'gap') this.#missed(partition, (last ?? 0) + 1, head.seq);
     }
@@ -253,14 +255,27 @@ export class LogStream<E extends Sequenced> {
     // It has all that came, and what is coming will be told. A tail that is lost makes the shard a silent one.
     if (after === inbox.last && shard.flowing && !shard.silent && this.#consumer.live)
       return { kind: 'entries', entries: [] };
-    if (inbox.count > 0 && (inbox.last ?? 0) > after && place.behind === 0)
+    const beyond = inbox.count > 0 && (inbox.last ?? 0) > after;
+    if (beyond && place.behind === 0)
       await new Promise((resolve) => setTimeout(resolve, jittered(HOLE_PAUSE_MS)));
     const page = await this.#options.read(at, after, limit);
-    if (page.kind === 'entries') {
-      place.given = page.entries.at(-1)?.seq ?? after;
-      place.behind += page.entries.length;
-    }
+    if (page.kind === 'trimmed') return page;
+    place.given = page.entries.at(-1)?.seq ?? after;
+    place.behind += page.entries.length;
+    if (beyond && page.entries.length === 0) this.#disown(reader, at, inbox, after);
     return page;
+  }
+
+  /**
+   * What stands here beyond a hole was never in Postgres, or is there no more: left where it is, all that is true would be
+   * taken for repeats of it.
+   */
+  #disown(reader: Reader<E>, at: number, inbox: Inbox, after: number): void {
+    const details = { log: this.#options.log, shard: at, after, found: inbox.last };
+    this.#options.complain('Kafka has what Postgres does not have; it is left out', details);
+    inbox.drop();
+    // What came in the meantime was one of those repeats.
+    reader.loop(at)?.hint(0);
   }
 
   /**

@@ -131,6 +131,19 @@ describeKafka('the Kafka feed', () => {
     expect(following.keys.get(0)?.slice(2)).toEqual(['k', 'k', 'k']);
   });
 
+  it('is not led astray by a record that is far ahead of everything', async () => {
+    const { world, counts, following } = await follow({ rows: 2 });
+    await listening(world, counts);
+    await following.has(0, 2);
+    for (let seq = 3; seq <= 8; seq++) {
+      await world.send(0, seq * 1_000_000, seq * 1_000_000);
+      await world.append(0, 1);
+      await world.send(0, seq, seq);
+      await following.has(0, seq);
+    }
+    expect(counts).toMatchObject({ tails: 0 });
+  });
+
   it('makes up a large lag from Postgres, and goes back to Kafka', async () => {
     const { world, counts, following, read } = await follow({ rows: 12_000 });
     await listening(world, counts);

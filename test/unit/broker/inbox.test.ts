@@ -41,6 +41,31 @@ describe('an inbox', () => {
   });
 });
 
+describe('what waits for long', () => {
+  const fetched = Buffer.alloc(1_000_000, 'x');
+  const part = (length: number) => fetched.subarray(0, length);
+  const headers = { ce_tags: part(50_000), twice: [part(10), 'text'], none: null };
+
+  it('holds nothing of the fetch that brought it', () => {
+    const inbox = new Inbox();
+    inbox.offer(1, { key: part(5), value: part(10), headers }, true);
+    const [kept] = inbox.after(0, 1);
+    expect(kept?.record).toEqual({
+      key: part(5),
+      value: part(10),
+      headers: { ce_tags: part(50_000), twice: [part(10), 'text'] },
+    });
+    for (const bytes of [kept?.record.key, kept?.record.value, kept?.record.headers?.['ce_tags']])
+      expect(Buffer.isBuffer(bytes) && bytes.buffer.byteLength).toBeLessThan(100_000);
+  });
+
+  it('is counted with its headers', () => {
+    const inbox = new Inbox();
+    inbox.offer(1, { key: null, value: null, headers });
+    expect(inbox.bytes).toBeGreaterThan(50_000);
+  });
+});
+
 describe('proofs', () => {
   it('ask for all together that come while one is under way, and fail those alone that failed', async () => {
     const asked: number[][] = [];
