@@ -1,10 +1,9 @@
 /** Kafka ahead of Postgres: the database goes back to a copy, and `tidemark doctor --new-epoch` begins a new epoch. */
 import { eventually } from '../waiting.js';
+import { whatTopicsHold } from '../topics.js';
 import { isCaughtUp, openDatabase } from '../judge.js';
 import { runDoctor } from '../doctor.js';
 import type { Scenario, World } from '../world.js';
-
-const ROLES = ['api', 'gateway', 'relay', 'projector', 'projector'];
 
 const readiness = async (http: string): Promise<string> =>
   fetch(`${http}/readyz`).then(
@@ -20,9 +19,10 @@ const byCopy: TimeMachine = async ({ databases, cast, below }) => {
   const copy = await databases.copy();
   const underFeet = below(2) === 0;
   return async () => {
-    if (!underFeet) await Promise.all(cast.of().map((actor) => cast.end(actor)));
+    const all = cast.of();
+    if (!underFeet) await Promise.all(all.map((actor) => cast.end(actor)));
     await databases.restore(copy);
-    if (!underFeet) await Promise.all(ROLES.map((roles) => cast.start(roles)));
+    if (!underFeet) await Promise.all(all.map(({ roles }) => cast.start(roles)));
     return underFeet ? 'database restored under everybody' : 'database restored';
   };
 };
@@ -36,24 +36,36 @@ const byFailover: TimeMachine = async ({ server }) => {
   };
 };
 
+/** Kafka is ahead only of what it has. */
+async function untilSent({ app, databases, tools }: World): Promise<void> {
+  const db = openDatabase(databases.url);
+  try {
+    const { faults } = await whatTopicsHold(app, db, tools, { begin: 'first', patienceMs: 120_000 });
+    if (faults.length > 0) throw new Error(`not everything is in Kafka: ${faults.join('; ')}`);
+  } finally {
+    await db.end();
+  }
+}
+
 async function goBack(world: World, machine: TimeMachine): Promise<void> {
-  const { load, below, happened } = world;
+  const { load, below, times, happened } = world;
   const forget = load.mark();
   const back = await machine(world);
-  await load.more(60 + below(150));
+  await load.more(times(60 + below(150)));
   await load.stop();
+  await untilSent(world);
   happened(await back());
   forget();
   load.start();
 }
 
 async function untilToldAndMended(world: World): Promise<void> {
-  const { app, cast, load, databases, below, happened } = world;
+  const { app, cast, load, databases, below, times, happened } = world;
   const relay = cast.the('relay');
   await eventually('the relay tells of it', async () =>
     (await readiness(relay.http)).includes('doctor --new-epoch'),
   );
-  await load.more(30 + below(100));
+  await load.more(times(30 + below(100)));
   await load.stop();
   const db = openDatabase(databases.url);
   try {
@@ -62,16 +74,16 @@ async function untilToldAndMended(world: World): Promise<void> {
     await db.end();
   }
   load.start();
-  await load.more(30);
+  await load.more(times(30));
   happened('doctor --new-epoch');
   await runDoctor(world);
-  await load.more(60);
+  await load.more(times(60));
 }
 
 const behindKafka = (machine: TimeMachine): Pick<Scenario, 'expect' | 'play'> => ({
   expect: { begin: 'fork', resets: true },
   async play(world) {
-    await world.load.more(80 + world.below(100));
+    await world.load.more(world.times(80 + world.below(100)));
     await goBack(world, machine);
     await untilToldAndMended(world);
   },
