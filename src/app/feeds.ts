@@ -38,7 +38,7 @@ export function eventFeed(context: Context, db: Database): RoleFeed<StoredEvent>
     return readShard(db, statements, log, shard, after, limit);
   };
   const shared = { read, wakeups, leases, logger, observer };
-  if (!kafka) return byPostgres(new PostgresFeed(shared));
+  if (!kafka) return byPostgres(new PostgresFeed({ ...shared, probe }));
   return byKafka(
     new KafkaFeed({
       ...shared,
@@ -62,7 +62,7 @@ export function changeFeed(
     return entries ? { kind: 'entries', entries } : fromPostgres(log, shard, after, limit);
   };
   const shared = { read, wakeups, leases, logger, observer };
-  if (!kafka) return byPostgres(new PostgresFeed(shared));
+  if (!kafka) return byPostgres(new PostgresFeed({ ...shared, probe }));
   return byKafka(
     new KafkaFeed({
       ...shared,

@@ -50,6 +50,9 @@ export class ShardLoop<E extends Sequenced> {
   /** The seq that was missing when a hole was found; until it is handed over. */
   #missing: number | undefined;
   #resting = false;
+  /** What was handed over, while the shard is open; and what that was at the last look at the heads. */
+  #position: number | undefined;
+  #looked: number | undefined;
 
   constructor(options: ShardLoopOptions<E>) {
     this.#options = options;
@@ -61,6 +64,19 @@ export class ShardLoop<E extends Sequenced> {
     else if (seq <= this.#hinted) return;
     else this.#hinted = seq;
     this.#bell.ring();
+  }
+
+  /**
+   * The shard's head, as a look found it that began after the one before. Where it does not reach what was handed over then,
+   * Postgres was restored, or failed over and lost its tail: the reader says anew where it stands, else it would
+   * rest until the log has grown past where it was.
+   */
+  looked(head: number): void {
+    const before = this.#looked;
+    this.#looked = this.#position;
+    if (before === undefined || head >= before) return;
+    this.#looked = undefined;
+    this.reopen();
   }
 
   /** All that was given to it is handled, and it knows of nothing more. */
@@ -144,11 +160,14 @@ export class ShardLoop<E extends Sequenced> {
 
   async #followed(reader: ShardReader<E>): Promise<Ending> {
     let failed = true;
+    this.#position = reader.after;
+    this.#looked = undefined;
     try {
       const ending = await this.#follow(reader);
       failed = false;
       return ending;
     } finally {
+      this.#position = undefined;
       reader.closed?.();
       this.#options.closed?.(failed);
     }
@@ -195,6 +214,7 @@ export class ShardLoop<E extends Sequenced> {
         }
         if (entries.length > 0) await reader.handle(entries);
         position = last;
+        this.#position = position;
         this.#healed(position);
         this.#failures = 0;
       }

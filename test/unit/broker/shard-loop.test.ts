@@ -49,6 +49,37 @@ function follow(pages: Sequenced[][], options: Partial<ShardLoopOptions<Sequence
 }
 
 describe('a shard loop', () => {
+  it('asks its reader anew where it stands once the log does not reach any more what it was given', async () => {
+    const begins = [0, 2];
+    const opened: number[] = [];
+    const handled: number[] = [];
+    let again: () => void = () => undefined;
+    const reopened = new Promise<void>((resolve) => (again = resolve));
+    const { loop, settled } = follow([entries(1, 2, 3, 4), []], {
+      open: () => {
+        const after = begins.shift() ?? 0;
+        opened.push(after);
+        if (opened.length === 2) again();
+        const handle = (batch: readonly Sequenced[]): Promise<void> => {
+          handled.push(...batch.map(({ seq }) => seq));
+          return Promise.resolve();
+        };
+        return Promise.resolve({ after, handle, trimmed: () => undefined });
+      },
+    });
+    await settled;
+    // The first look may have begun before all of it was there.
+    loop.looked(2);
+    loop.looked(4);
+    expect(opened).toEqual([0]);
+    loop.looked(2);
+    await reopened;
+    expect([opened, handled]).toEqual([
+      [0, 2],
+      [1, 2, 3, 4],
+    ]);
+  });
+
   it('hands over what follows, drops repeats, and reads a hole again', async () => {
     const { handled, reads, complaints, counted, settled } = follow([
       entries(1, 2, 4, 5),
