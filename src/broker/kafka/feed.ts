@@ -12,6 +12,7 @@ import type { ChangeEntry } from '../../projections/types.js';
 import { Members, sharedReads, type MembersOptions, type PageReader } from '../members.js';
 import type { Feed, JoinRequest, Membership, Sequenced } from '../ports.js';
 import { RecordConsumer } from './consumer.js';
+import { Outage } from './outage.js';
 import { Proofs } from './proofs.js';
 import {
   changesTopic,
@@ -127,7 +128,7 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
   #follow({ log, shards }: JoinRequest<E>): Followed<E> {
     const known = this.#followed.get(log);
     if (known) return known;
-    const { kafka, app, logOf, wakeups, probe, has, observer } = this.#options;
+    const { kafka, app, logger, logOf, wakeups, probe, has, observer } = this.#options;
     const { topic, decode } = logOf(log);
     const proofs = has && new Proofs<E>((entries) => has(log, entries));
     const stream = new LogStream<E>({
@@ -138,6 +139,7 @@ export class KafkaFeed<E extends Sequenced> implements Feed<E> {
       has: proofs && ((entry) => proofs.has(entry)),
       look: () => this.#look(),
       consume: (options) => new RecordConsumer({ kafka, topic, group: `${app}.feed.${log}`, ...options }),
+      outage: new Outage({ logger, log }),
       complain: (what, details) => this.#members.complain(what, details),
       skipAfterMs: this.#options.skipAfterMs ?? 5_000,
       inboxBytes: () => this.#inboxBytes(),

@@ -11,6 +11,7 @@ import type { FeedObserver, Sequenced } from '../ports.js';
 import type { ShardLoop } from '../shard-loop.js';
 import type { RecordConsumer, RecordConsumerOptions } from './consumer.js';
 import { Inbox } from './inbox.js';
+import type { Outage } from './outage.js';
 import { headOf, type Decoded, type Foreign, type IncomingRecord } from './records.js';
 
 export interface LogStreamOptions<E extends Sequenced> {
@@ -25,6 +26,8 @@ export interface LogStreamOptions<E extends Sequenced> {
   look(): void;
   consume(options: Pick<RecordConsumerOptions, 'records' | 'wanted' | 'began' | 'lost'>): RecordConsumer;
   complain(what: string, details: Readonly<Record<string, unknown>>): void;
+  /** Tells when the consumer is lost, and when one reads again. */
+  readonly outage: Pick<Outage, 'lost' | 'over'>;
   /** A partition that nobody read for so long, in milliseconds, goes on at its end: what came meanwhile is read from Postgres. */
   readonly skipAfterMs: number;
   /** Bytes that an inbox may hold as things are. */
@@ -90,11 +93,14 @@ export class LogStream<E extends Sequenced> {
     this.#consumer = options.consume({
       records: (partition, records) => this.#arrived(partition, records),
       wanted: (partition) => this.#shards[partition]?.flowing ?? false,
-      began: (partitions) => this.#began(partitions),
-      lost: (err) => {
+      began: (partitions) => {
+        options.outage.over();
+        this.#began(partitions);
+      },
+      lost: (error) => {
         this.#lost = true;
         observer?.consumerReplaced?.(log);
-        options.complain('no records come from Kafka, and Postgres is read; it is tried again', { log, err });
+        options.outage.lost(error);
       },
     });
     options.look();

@@ -3,6 +3,7 @@ import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { KafkaFeedOptions } from '../../../src/broker/kafka/feed.js';
+import { createLogger } from '../../../src/platform/logger.js';
 import { readChanges } from '../../../src/projections/change-log.js';
 import type { ChangeEntry } from '../../../src/projections/types.js';
 import { gate } from '../../support/commands.js';
@@ -318,7 +319,9 @@ describeKafka('the Kafka feed', () => {
       socketFactory: ({ onConnect }) => connect(Number(new URL(proxy.url).port), '127.0.0.1', onConnect),
     });
     onTestFinished(() => proxy.stop());
-    const { world, counts, following, process } = await follow({ options: { kafka: through } });
+    const said: string[] = [];
+    const logger = createLogger({ level: 'info', destination: { write: (line) => void said.push(line) } });
+    const { world, counts, following, process } = await follow({ options: { kafka: through, logger } });
     await listening(world, counts);
     for (let last = 1; last <= 3; last++) {
       // First it only stands still; then its connections are gone, and no other is to be had.
@@ -339,5 +342,8 @@ describeKafka('the Kafka feed', () => {
     await world.send(0, 4, 4);
     await following.has(0, 4);
     expect(counts.replaced).toBeGreaterThan(0);
+    const told = said.filter((line) => line.includes('records come from Kafka'));
+    // However often it was tried: once when it begins, and once when it is over.
+    expect(told.map((line) => line.slice(10, 14)).join()).toMatch(/^(warn,info,?)+$/);
   });
 });
