@@ -162,9 +162,8 @@ export function kafkaConfig(values: Values): KafkaConfig | undefined {
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+):/;
 
-/** Hosts of the brokers, for people. */
-export const shownBrokers = ({ brokers }: Pick<KafkaConfig, 'brokers'>): string =>
-  [...new Set(brokers.map((one) => one.slice(0, one.lastIndexOf(':'))))].join(', ');
+/** The brokers, for people. */
+export const shownBrokers = ({ brokers }: Pick<KafkaConfig, 'brokers'>): string => brokers.join(', ');
 
 /** Whether the password travels as it is, to where others may listen. */
 export const showsItsPassword = ({ brokers, tls, sasl }: KafkaConfig): boolean =>

@@ -28,7 +28,7 @@ export interface BannerFacts {
   readonly urls: RuntimeUrls;
   /** One line on which database it is; without its password. */
   readonly database: string;
-  /** Hosts of the brokers; undefined where there are none. */
+  /** The brokers; undefined where there are none. */
   readonly kafka: string | undefined;
   readonly samples: readonly Sample[];
 }
