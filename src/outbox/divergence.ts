@@ -65,7 +65,7 @@ export class Divergence implements Service {
 
   get lines(): readonly string[] {
     return [...this.#diverged].map(
-      ([log, { shard, found }]) => `relay: ${divergedError(log, shard, found).message}`,
+      ([log, { shard, found }]) => `relay: log_diverged: ${divergedError(log, shard, found).message}`,
     );
   }
 
