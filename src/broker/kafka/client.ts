@@ -3,6 +3,7 @@ import { connect as connectPlain, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Kafka, logLevel, type ISocketFactory, type LogEntry, type SASLOptions } from 'kafkajs';
 import type { Logger } from '../../platform/logger.js';
+import { mendHeaders } from './headers.js';
 import { mendRequestQueue } from './queue.js';
 import type { KafkaSettings } from './settings.js';
 
@@ -66,6 +67,7 @@ export const connectionOptions = ({ brokers, tls, sasl, clientId }: KafkaSetting
  */
 export function createKafka(settings: KafkaSettings, logger: Logger): Kafka {
   mendRequestQueue();
+  mendHeaders();
   return new Kafka({
     ...connectionOptions(settings),
     // All of them, as kafkajs has other defaults where NODE_ENV is `test`.

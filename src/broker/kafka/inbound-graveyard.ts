@@ -21,6 +21,8 @@ const SEND_MS = 10_000;
 /** What Kafka is asked for where its own default is wanted. */
 const BROKERS_DEFAULT = -1;
 
+const TOO_LARGE = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'] as const;
+
 const quietly = (work: Promise<unknown>): Promise<void> =>
   work.then(
     () => undefined,
@@ -68,16 +70,33 @@ export class KafkaGraveyard implements RecordGraveyard {
       try {
         await this.#try(topic, key, value, all);
       } catch (error) {
-        if (!isOfType(error, 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE')) throw error;
-        // With our headers it is larger than it was: where it stood, it can still be read.
-        const note = `${headers['ce_error'] ?? ''} (the value of ${value?.length ?? 0} bytes is left out, too large for the topic)`;
-        await this.#try(topic, key, null, { ...all, ce_error: note });
+        if (!isOfType(error, ...TOO_LARGE)) throw error;
+        await this.#sendLess(topic, record, headers);
       }
     } catch (error) {
       // What failed once is not believed to come back: another one is made. The topic may be gone too.
       this.#known.delete(topic);
       void this.#leave();
       throw translated(`the dead letter cannot be written to ${topic}`, error);
+    }
+  }
+
+  /** With our headers it is larger than it was, or its topic takes more: where it stood, it can still be read. */
+  async #sendLess(
+    topic: string,
+    { key, value, headers: theirs }: ForeignRecord,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const noted = (what: string): IHeaders => ({
+      ...headers,
+      ce_error: `${headers['ce_error'] ?? ''} (${what} left out, too large for the topic)`,
+    });
+    try {
+      const note = `the value of ${value?.length ?? 0} bytes is`;
+      await this.#try(topic, key, null, { ...theirs, ...noted(note) });
+    } catch (error) {
+      if (!isOfType(error, ...TOO_LARGE)) throw error;
+      await this.#try(topic, null, null, noted('key, value and headers are'));
     }
   }
 

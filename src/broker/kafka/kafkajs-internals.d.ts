@@ -13,6 +13,31 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
   export default RequestQueue;
 }
 
+declare module 'kafkajs/src/protocol/decoder.js' {
+  interface DecodedHeader {
+    readonly key: string;
+    readonly value: Buffer | null;
+  }
+  type HeaderValues = Buffer | null | (Buffer | null)[];
+  class Decoder {
+    constructor(buffer: Buffer);
+    readVarInt(): number;
+    readVarIntArray(reader: (decoder: Decoder) => DecodedHeader): DecodedHeader[];
+  }
+  export default Decoder;
+  export type { DecodedHeader, HeaderValues };
+}
+
+declare module 'kafkajs/src/protocol/recordBatch/record/v0/decoder.js' {
+  import type Decoder from 'kafkajs/src/protocol/decoder.js';
+  import type { HeaderValues } from 'kafkajs/src/protocol/decoder.js';
+  const decode: (
+    decoder: Decoder,
+    context: { readonly firstOffset: string; readonly firstTimestamp: string; readonly magicByte: number },
+  ) => { readonly headers: Readonly<Record<string, HeaderValues>> };
+  export default decode;
+}
+
 declare module 'kafkajs/src/network/connection.js' {
   class Connection {
     readonly socket?: import('node:net').Socket;

@@ -33,15 +33,16 @@ export function bytesOf({ key, value, headers = {} }: Parts): number {
 
 export const ownBytes = (bytes: Buffer | null): Buffer | null => (bytes === null ? null : Buffer.from(bytes));
 
-/** A header may have no value, which is as if there were none. */
+/** A header may have no value, which is as if there were none: kafkajs could not send it on. */
 export function ownHeaders(headers: Headers = {}): Record<string, Buffer | string | (Buffer | string)[]> {
-  const own: Record<string, Buffer | string | (Buffer | string)[]> = {};
-  const copy = (value: Buffer | string): Buffer | string =>
-    typeof value === 'string' ? value : Buffer.from(value);
-  for (const [name, held] of Object.entries(headers)) {
-    if (Array.isArray(held))
-      own[name] = held.flatMap((one) => (one === null || one === undefined ? [] : [copy(one)]));
-    else if (held !== null && held !== undefined) own[name] = copy(held);
-  }
-  return own;
+  const copy = (value: Value): (Buffer | string)[] => {
+    if (value === null || value === undefined) return [];
+    return [typeof value === 'string' ? value : Buffer.from(value)];
+  };
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, held]) => {
+      const [first, ...more] = Array.isArray(held) ? held.flatMap(copy) : copy(held);
+      return first === undefined ? [] : [[name, more.length === 0 ? first : [first, ...more]]];
+    }),
+  );
 }

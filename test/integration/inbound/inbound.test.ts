@@ -146,6 +146,34 @@ describeKafka('inbound', () => {
     expect(letters[6]?.value).toBeNull();
   });
 
+  test('a record that is larger than dead letters may be is told of there, and those after it go on', async () => {
+    const topic = uniqueName('large');
+    await kafka.createTopic(topic, { config: { 'max.message.bytes': '8000000' } });
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    const account = uniqueName('a');
+    const large = 'x'.repeat(1_500_000);
+    await kafka.send(topic, [
+      { key: 'k-0', value: `{${large}`, headers: { own: 'kept' } },
+      { key: 'k-1', value: '{broken', headers: { own: large } },
+      { key: 'k-2', value: JSON.stringify({ account, cents: 2 }) },
+    ]);
+    await begin(app, main.bus);
+    await expect.poll(() => centsOf(account), WAIT).toEqual([2]);
+    const letters = await kafka.readAll(`${app.name}.${topic}.dead-letters`);
+    expect(letters).toMatchObject([
+      {
+        key: 'k-0',
+        value: null,
+        headers: {
+          own: 'kept',
+          ce_offset: '0',
+          ce_error: expect.stringContaining('1500001 bytes is left out'),
+        },
+      },
+      { value: null, headers: { ce_offset: '1', ce_error: expect.stringContaining('headers are left out') } },
+    ]);
+  });
+
   test('a record that comes twice happens once: from its sender, and after the offsets were lost', async () => {
     const topic = await topicOf();
     const app = bankOf(uniqueName('bank'), [deposits(topic)]);

@@ -6,13 +6,17 @@ import Broker from 'kafkajs/src/broker/index.js';
 import Connection from 'kafkajs/src/network/connection.js';
 import ConnectionPool from 'kafkajs/src/network/connectionPool.js';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
+import Decoder from 'kafkajs/src/protocol/decoder.js';
 import kafkaErrors from 'kafkajs/src/protocol/error.js';
 import crc32C from 'kafkajs/src/protocol/recordBatch/crc32C/index.js';
+import decodeRecord from 'kafkajs/src/protocol/recordBatch/record/v0/decoder.js';
 import protocol from 'kafkajs/src/protocol/requests/index.js';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { createKafka, kafkaLog } from '../../../src/broker/kafka/client.js';
+import { mendHeaders } from '../../../src/broker/kafka/headers.js';
 import { mendRequestQueue } from '../../../src/broker/kafka/queue.js';
+import { encodeBatch } from '../../../src/broker/kafka/wire/batch.js';
 import { createLogger, silentLogger } from '../../../src/platform/logger.js';
 
 const manifest = (path: string): unknown =>
@@ -117,4 +121,36 @@ test('its lines come as ours, without what it hangs on them', () => {
       msg: 'Connection error',
     },
   ]);
+});
+
+test('a record of a great many headers is read in their number, and as it ever was', () => {
+  mendHeaders();
+  const read = (headers: Readonly<Record<string, string>>) => {
+    const { bytes } = encodeBatch([{ key: null, value: null, headers }], 0, 1_000_000, 0);
+    const decoder = new Decoder(bytes.subarray(61));
+    decoder.readVarInt();
+    return decodeRecord(decoder, { firstOffset: '0', firstTimestamp: '0', magicByte: 2 }).headers;
+  };
+  expect(read({ one: '1', ['__proto__']: 'own' })).toEqual(
+    Object.fromEntries([
+      ['one', Buffer.from('1')],
+      ['__proto__', Buffer.from('own')],
+    ]),
+  );
+  const many = Object.fromEntries(Array.from({ length: 50_000 }, (_, n) => [`h${n}`, '']));
+  // Minutes as kafkajs does it.
+  const began = performance.now();
+  expect(Object.keys(read(many))).toHaveLength(50_000);
+  expect(performance.now() - began).toBeLessThan(5_000);
+});
+
+test('a header that stands several times is a list', () => {
+  mendHeaders();
+  const header = (value: string | null) => ({ key: 'x', value: value === null ? null : Buffer.from(value) });
+  const list = [header('a'), header(null), header('b')];
+  const decoder = new Decoder(Buffer.from([list.length * 2]));
+  const read: unknown = decoder
+    .readVarIntArray(() => list.shift() ?? header(null))
+    .reduce(() => expect.unreachable());
+  expect(read).toEqual({ x: [Buffer.from('a'), null, Buffer.from('b')] });
 });

@@ -7,6 +7,7 @@ import type { MetadataAnswer } from 'kafkajs/src/protocol/requests/index.js';
 import { isTidemarkError, TidemarkError } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/logger.js';
 import { connectionOptions, kafkaLog } from '../client.js';
+import { mendHeaders } from '../headers.js';
 import { mendRequestQueue } from '../queue.js';
 import type { KafkaSettings } from '../settings.js';
 import { CODE, refusal, translated, unavailable } from './errors.js';
@@ -73,6 +74,7 @@ export class Cluster {
 
   constructor(settings: KafkaSettings, logger: Logger) {
     mendRequestQueue();
+    mendHeaders();
     this.#settings = settings;
     // kafkajs makes its loggers inside of a client only.
     const kafka = new Kafka({
