@@ -49,20 +49,24 @@ function topicChecks(findings: readonly LogFinding[], shards: number): Check {
   return { name, status: 'ok', detail };
 }
 
-function agreement(findings: readonly LogFinding[]): Check {
+/** Shards of a log that are named; the others are counted. */
+const SHARDS_NAMED = 3;
+
+/** A line for each log that has diverged. */
+function agreement(findings: readonly LogFinding[]): Check[] {
   const name = 'agreement';
   const apart = findings.filter(isDiverged);
-  if (apart.length === 0) return { name, status: 'ok', detail: 'Kafka has nothing that Postgres does not' };
-  const places = apart.flatMap(({ log, shards }) =>
-    shards.flatMap(({ shard, diverged }) =>
+  if (apart.length === 0) return [{ name, status: 'ok', detail: 'Kafka has nothing that Postgres does not' }];
+  return apart.map(({ log, shards }) => {
+    const places = shards.flatMap(({ shard, diverged }) =>
       diverged === undefined ? [] : [`${log.log}, shard ${shard}: ${diverged}`],
-    ),
-  );
-  return {
-    name,
-    status: 'fail',
-    detail: `log_diverged: ${places.join('; ')}; see tidemark doctor --new-epoch`,
-  };
+    );
+    const more = places.length - SHARDS_NAMED;
+    const named =
+      places.slice(0, SHARDS_NAMED).join('; ') + (more > 0 ? `; and ${count(more, 'shard')} more` : '');
+    const detail = `log_diverged: ${named}; see tidemark doctor --new-epoch, which names all and asks first`;
+    return { name, status: 'fail', detail };
+  });
 }
 
 async function relayChecks({ database }: Connection, logs: readonly string[]): Promise<Check[]> {
@@ -82,7 +86,11 @@ async function appChecks(connection: Connection, kafka: KafkaOf, app: AnyApp): P
     inspectLogs({ db, kafka: publisher, logs, shards: app.shards }),
   );
   const names = logs.map(({ log }) => log);
-  return [topicChecks(findings, app.shards), agreement(findings), ...(await relayChecks(connection, names))];
+  return [
+    topicChecks(findings, app.shards),
+    ...agreement(findings),
+    ...(await relayChecks(connection, names)),
+  ];
 }
 
 /** None where there is no Kafka. @param given path of the application's module */
