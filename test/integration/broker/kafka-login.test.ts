@@ -4,12 +4,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createKafka } from '../../../src/broker/kafka/client.js';
 import { KafkaPublisher } from '../../../src/broker/kafka/publisher.js';
 import type { KafkaSettings } from '../../../src/broker/kafka/settings.js';
 import { createLogger, silentLogger } from '../../../src/platform/logger.js';
-import { describeKafkaCluster, uniqueName } from '../../support/kafka.js';
+import { describeKafka, describeKafkaCluster, kafkaBrokers, uniqueName } from '../../support/kafka.js';
 import { startKafka, type KafkaCluster } from '../../support/kafka/cluster.js';
 import { outgoingEvents } from '../../support/outgoing.js';
 
@@ -134,5 +134,23 @@ describeKafkaCluster('a broker with TLS and SASL', () => {
   test('is not reached without TLS, and that is told in time', async () => {
     const { told } = await publishing({ tls: false });
     expect(told).toMatchObject({ code: 'broker_unavailable' });
+  });
+});
+
+describeKafka('a broker without a log-in', () => {
+  test('says so to whom wants one, without the password', async () => {
+    const sasl = { mechanism: 'plain', username: 'tide', password: PASSWORD } as const;
+    const publisher = new KafkaPublisher({
+      settings: { brokers: kafkaBrokers, tls: false, sasl, replication: 1, clientId: 'login-tests' },
+      app: uniqueName('login'),
+      logger: silentLogger,
+    });
+    onTestFinished(() => publisher.stop());
+    const told: unknown = await publisher.ensure([orders], 2).catch((error: unknown) => error);
+    expect(told).toMatchObject({
+      code: 'broker_refused',
+      message: expect.stringContaining('wants no log-in at this port; leave out KAFKA_SASL_MECHANISM'),
+    });
+    expect(String(told)).not.toContain(PASSWORD);
   });
 });

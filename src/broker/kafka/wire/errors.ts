@@ -43,6 +43,12 @@ const MOVES = { moving: true };
 
 const SASL_ERROR = 'KafkaJSSASLAuthenticationError';
 
+/** What Kafka’s own words do not say. */
+const MEANS: Readonly<Record<string, string>> = {
+  ILLEGAL_SASL_STATE:
+    'it wants no log-in at this port; leave out KAFKA_SASL_MECHANISM, or name its port with SASL',
+};
+
 /** The name of a code of Kafka’s protocol, as its documentation has it. */
 export const nameOfCode = (code: number): string => kafkaErrors.createErrorFromCode(code).type;
 
@@ -88,7 +94,8 @@ export function translated(what: string, thrown: unknown): TidemarkError {
   const refused =
     (typeof type === 'string' && REFUSED.includes(type)) ||
     (thrown instanceof Error && thrown.name === SASL_ERROR);
+  const means = typeof type === 'string' && MEANS[type] ? ` (${MEANS[type]})` : '';
   return refused
-    ? new TidemarkError('broker_refused', `${what}: ${messageOf(thrown)}`, { cause: thrown })
+    ? new TidemarkError('broker_refused', `${what}: ${messageOf(thrown)}${means}`, { cause: thrown })
     : unavailable(what, thrown);
 }
