@@ -4,7 +4,7 @@
  */
 import type { OutgoingDeadLetter, PublishedLog, Publisher } from '../broker/ports.js';
 import type { EventMetadata } from '../domain/events.js';
-import { messageOf } from '../platform/errors.js';
+import { isTidemarkError, messageOf } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import { backoff, Bell, jittered } from '../platform/pause.js';
@@ -31,6 +31,11 @@ export interface DeadLettersOptions {
 /** Of events, which are up to half a MiB each. */
 const PAGE = 50;
 const LONGEST_PAUSE_MS = 30_000;
+/** Characters of what went wrong, so that a letter stays a record that brokers take. */
+const MAX_ERROR = 4_000;
+
+const cut = (text: string): string =>
+  text.length <= MAX_ERROR ? text : `${text.slice(0, MAX_ERROR - 1).toWellFormed()}…`;
 
 type Columns = [
   n: number,
@@ -77,7 +82,7 @@ function letterOf(row: Columns): OutgoingDeadLetter {
     shard,
     seq,
     projection,
-    error: isFault || error === null ? (error ?? 'it is not parked any more') : `${behind}: ${error}`,
+    error: cut(isFault || error === null ? (error ?? 'it is not parked any more') : `${behind}: ${error}`),
     attempts: isFault ? (attempts ?? 0) : 0,
     event: {
       kind: 'event',
@@ -98,28 +103,47 @@ function letterOf(row: Columns): OutgoingDeadLetter {
   };
 }
 
+interface Unsent {
+  readonly n: number;
+  readonly letter: OutgoingDeadLetter;
+}
+
 /** In their order, cut where the projection or the shard changes, or enough is together. */
-function runsOf(letters: readonly OutgoingDeadLetter[]): OutgoingDeadLetter[][] {
-  const runs: OutgoingDeadLetter[][] = [];
+function runsOf(all: readonly Unsent[]): Unsent[][] {
+  const runs: Unsent[][] = [];
   let bytes = 0;
-  for (const letter of letters) {
+  for (const one of all) {
+    const { letter } = one;
     const run = runs.at(-1);
-    const [first] = run ?? [];
-    bytes += Buffer.byteLength(letter.event.data) + letter.error.length + 2_000;
+    const first = run?.[0]?.letter;
+    const size = Buffer.byteLength(letter.event.data) + letter.error.length + 2_000;
+    bytes += size;
     if (
       run &&
       first?.projection === letter.projection &&
       first.shard === letter.shard &&
       bytes < BATCH_LIMITS.maxBytes
     ) {
-      run.push(letter);
+      run.push(one);
       continue;
     }
-    runs.push([letter]);
-    bytes = Buffer.byteLength(letter.event.data);
+    runs.push([one]);
+    bytes = size;
   }
   return runs;
 }
+
+/** A projection whose letters are refused, and nobody else’s. */
+class Refused extends Error {
+  readonly projection: string;
+
+  constructor(projection: string, cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.projection = projection;
+  }
+}
+
+const ONE_ALONE: readonly string[] = ['topic_mismatch', 'broker_refused', 'record_too_large'];
 
 export class DeadLetters implements Service {
   readonly name = 'dead letters';
@@ -177,9 +201,8 @@ export class DeadLetters implements Service {
     const { everyMs = 5_000, logger } = this.#options;
     let failures = 0;
     while (!term.over) {
-      let more = false;
       try {
-        more = await this.#send(term.lease);
+        await this.#send(term);
         failures = 0;
         this.#trouble = undefined;
       } catch (err) {
@@ -189,32 +212,59 @@ export class DeadLetters implements Service {
         failures++;
         this.#ensured.clear();
       }
-      if (term.over || more) continue;
+      if (term.over) continue;
       await this.#bell.wait(
         failures === 0 ? jittered(everyMs * 1.33) : backoff(failures, 100, LONGEST_PAUSE_MS),
       );
     }
   }
 
-  /** Sends a page. @returns whether there may be more */
-  async #send(lease: Lease): Promise<boolean> {
-    const { db, projections, leases, publisher, sent } = this.#options;
-    const rows = await db.query<Columns>(selectUnsent(db), [projections, PAGE]);
-    if (rows.length === 0) return false;
+  /** Sends what waits, of each projection oldest first; what is refused of one holds up no other. */
+  async #send(term: { readonly lease: Lease; readonly over: boolean }): Promise<void> {
+    const { db } = this.#options;
+    let refused: Refused | undefined;
+    let projections = this.#options.projections;
+    let before: number | undefined;
+    while (!term.over) {
+      const rows = await db.query<Columns>(selectUnsent(db), [projections, PAGE]);
+      // Those that were passed over, as a replay has them, are looked at later.
+      const [first] = rows[0] ?? [];
+      if (first === before) break;
+      before = first;
+      try {
+        for (const run of runsOf(rows.map((row) => ({ n: row[0], letter: letterOf(row) }))))
+          await this.#sendRun(term.lease, run);
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        refused ??= error;
+        projections = projections.filter((name) => name !== error.projection);
+        continue;
+      }
+      if (rows.length < PAGE) break;
+    }
+    if (refused) throw refused;
+  }
+
+  async #sendRun(lease: Lease, run: readonly Unsent[]): Promise<void> {
+    const { db, leases, publisher, sent } = this.#options;
+    const [first] = run;
+    if (!first) return;
+    const { projection, shard } = first.letter;
     const check = (): void => {
       if (!leases.sure(lease)) throw new Told('the lease may be another’s');
     };
-    for (const run of runsOf(rows.map(letterOf))) {
-      const [first] = run;
-      if (!first) continue;
-      const { projection, shard } = first;
-      const log: PublishedLog = { kind: 'dead-letters', log: `${projection}.dead-letters`, projection };
+    const log: PublishedLog = { kind: 'dead-letters', log: `${projection}.dead-letters`, projection };
+    const letters = run.map(({ letter }) => letter);
+    try {
       await this.#ensure(log);
-      await publisher.publish(log, shard, run, check);
-      sent?.(projection, run.length);
+      await publisher.publish(log, shard, letters, check);
+    } catch (error) {
+      const code = isTidemarkError(error) ? error.code : '';
+      throw ONE_ALONE.includes(code) ? new Refused(projection, error) : error;
     }
-    await db.query(markSent(db), [rows.map(([n]) => n)]);
-    return rows.length === PAGE;
+    // Now, and not with the rest of the page: what fails after it is tried again and again.
+    await db.query(markSent(db), [run.map(({ n }) => n)]);
+    sent?.(projection, run.length);
   }
 
   async #ensure(log: PublishedLog): Promise<void> {

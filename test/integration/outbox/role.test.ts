@@ -131,6 +131,32 @@ describeKafka('a process with the role relay', () => {
     expect(told.code).toBe(0);
   });
 
+  it('sends the dead letters of one projection though those of another are refused, and none again and again', async () => {
+    const topic = (projection: string) => `${name}.${projection}.dead-letters`;
+    await kafka.createTopic(topic('accounts'), { partitions: 7 });
+    const all = await start('api,relay,projector');
+    await append(all, 'a-1', opened, paid(666));
+    const unsent = async (projection: string): Promise<number> =>
+      (
+        await db.query(`SELECT n FROM tidemark.parked_events WHERE projection = $1 AND NOT sent`, [
+          projection,
+        ])
+      ).length;
+    await expect.poll(() => unsent('accounts'), { timeout: 10_000 }).toBe(1);
+    // As another projection would have parked it, later.
+    await db.query(
+      `INSERT INTO tidemark.parked_events SELECT (jsonb_populate_record(p, '{"projection": "owners"}'::jsonb || jsonb_build_object('n', p.n + 1000))).*
+       FROM tidemark.parked_events p`,
+    );
+    await expect.poll(() => unsent('owners'), { timeout: 15_000 }).toBe(0);
+    expect(await kafka.readAll(topic('owners'))).toHaveLength(1);
+    expect(await unsent('accounts')).toBe(1);
+    await kafka.deleteTopic(topic('accounts'));
+    await expect.poll(() => unsent('accounts'), { timeout: 15_000 }).toBe(0);
+    expect(await kafka.readAll(topic('accounts'))).toHaveLength(1);
+    expect(await kafka.readAll(topic('owners'))).toHaveLength(1);
+  });
+
   it('steps over changes that were trimmed, loudly, and follows a change log into its next epoch', async () => {
     const writer = await start('api,projector');
     const ids = Array.from({ length: 12 }, (_, n) => `a-${n}`);
