@@ -14,8 +14,6 @@ export interface Opening {
 }
 
 export interface Claimed extends Known {
-  /** This shard was found to diverge at an earlier look. */
-  readonly wasDiverged: boolean;
   /** Another shard of the log diverges: which, and how. */
   readonly other: string | undefined;
 }

@@ -201,6 +201,7 @@ export class Relay implements Service {
     this.#divergence.mended(log.log);
     this.#trouble.over(log.log, shard);
     this.#tell(log.log, shard, place);
+    if (end === undefined && place.again > 0) this.#reopenOthers(log, shard);
     return this.#relayOf(log, shard, lease, known.epoch, place);
   }
 
@@ -284,5 +285,11 @@ export class Relay implements Service {
     if (!isTidemarkError(error, 'topic_remade')) return;
     const base = error.extra?.['baseOffset'];
     this.#remade.set(idOf(log.log, shard), typeof base === 'number' ? base : 0);
+    this.#reopenOthers(log, shard);
+  }
+
+  /** The topic was made again: shards in which nothing happens would not find it out by themselves. */
+  #reopenOthers({ log }: RelayedLog, shard: number): void {
+    this.#reopen((open) => open.log.log === log && open.shard !== shard);
   }
 }

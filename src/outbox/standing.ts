@@ -19,6 +19,8 @@ export interface Known {
   readonly mark: string | null;
   /** The epoch of Kafka’s last record is one under which this log was ever sent. */
   readonly knowsEpoch: boolean;
+  /** This shard was found to diverge at an earlier look. */
+  readonly wasDiverged: boolean;
 }
 
 export type Standing =
@@ -41,6 +43,13 @@ export type Standing =
 export const tailMark = (log: Pick<RelayedLog, 'kind'>, tail: Pick<Tail, 'id' | 'time'>): string =>
   log.kind === 'events' ? tail.id : tail.time;
 
+/** Anyone may write what stands there: as much of it as people can read, and Postgres can keep. */
+const shown = (text: string): string =>
+  text
+    .replaceAll(/\p{Cc}+/gu, ' ')
+    .slice(0, 60)
+    .toWellFormed();
+
 const diverged = (found: string): Standing => ({ kind: 'diverged', found });
 
 export function standing(log: Pick<RelayedLog, 'kind'>, end: PartitionEnd, known: Known): Standing {
@@ -59,8 +68,12 @@ export function standing(log: Pick<RelayedLog, 'kind'>, end: PartitionEnd, known
     };
   };
   if (end === undefined) return at(0, low);
-  // Nothing to compare with.
-  if (end === 'emptied' || end === 'foreign') return at(cursor.seq, cursor.begun);
+  if (end === 'emptied' || end === 'foreign') {
+    // Nothing to compare with; and what was there once, others have read under this epoch.
+    if (known.wasDiverged)
+      return diverged('Kafka had what Postgres does not, and nothing is left there to compare with');
+    return at(cursor.seq, cursor.begun);
+  }
   if (end.epoch !== known.epoch) {
     if (!known.knowsEpoch)
       return diverged(`Kafka ends with seq ${end.seq} of epoch ${end.epoch}, which this database never had`);
@@ -72,7 +85,7 @@ export function standing(log: Pick<RelayedLog, 'kind'>, end: PartitionEnd, known
   const mark = tailMark(log, end);
   if (known.mark !== mark)
     return diverged(
-      `at seq ${end.seq}, Kafka has ${mark}, and Postgres ${known.mark === null ? 'nothing' : known.mark}`,
+      `at seq ${end.seq}, Kafka has ${shown(mark)}, and Postgres ${known.mark === null ? 'nothing' : known.mark}`,
     );
   return at(end.seq, cursor.begun, mark);
 }

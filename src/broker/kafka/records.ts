@@ -161,7 +161,7 @@ class Headers {
 
   epoch(): string {
     const text = this.text('ce_epoch');
-    return /^[0-9a-z]+$/.test(text) ? text : wanted('an epoch of 0–9 and a–z as ce_epoch', text);
+    return /^[0-9a-z]{1,40}$/.test(text) ? text : wanted('an epoch of 0–9 and a–z as ce_epoch', text);
   }
 
   exactly(name: string, expected: string): void {

@@ -146,7 +146,7 @@ describeKafka('Kafka has more', () => {
     await two.relay.start();
     await expect.poll(() => two.relay.diverged.has(LOG), { timeout: 10_000 }).toBe(true);
     expect(two.relay.concerns.join()).toMatch(
-      /relay: log account, shard \d: Kafka ends with seq \d+, and Postgres with \d+\. .*--new-epoch/,
+      /relay: log_diverged: log account, shard \d: Kafka ends with seq \d+, and Postgres with \d+\. .*--new-epoch/,
     );
     // Also once Postgres has as many again, which are others.
     await write(two, 30, 'another');

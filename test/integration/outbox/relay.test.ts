@@ -133,6 +133,16 @@ describeKafka('the relay', () => {
     expect(two.counts).toMatchObject({ sent: 1, again: 0 });
   });
 
+  it('sends all again to a topic that was made again, also of shards in which nothing happens', async () => {
+    const one = await start();
+    await appendMany(one, 40);
+    await relayed(one);
+    await kafka.deleteTopic(topic());
+    await append(one.store, LOG, 'a-1', [noted('later')]);
+    const all = allSeqs(await heads(one.db));
+    await expect.poll(() => seqsInKafka(topic()).catch(() => undefined), { timeout: 15_000 }).toEqual(all);
+  });
+
   it('a send that is not answered closes its shard alone, and is sent again', async () => {
     let broken = 0;
     const one = await start({

@@ -13,6 +13,7 @@ const known = (fields: Partial<Known> = {}): Known => ({
   cursor: { epoch: 'e2', seq: 10, begun: 4 },
   mark: 'id',
   knowsEpoch: true,
+  wasDiverged: false,
   ...fields,
 });
 const tail = (seq: number, fields: Partial<Tail> = {}): Tail => ({
@@ -52,7 +53,21 @@ describe('Kafka ends', () => {
   });
 });
 
+describe('it diverges still', () => {
+  it.each(['emptied', 'foreign'] as const)('where it did before and nothing is left: %s', (end) =>
+    expect(standing(EVENTS, end, known({ wasDiverged: true }))).toMatchObject({ kind: 'diverged' }),
+  );
+});
+
 describe('it diverges where Kafka', () => {
+  it('has what anyone wrote, which is told as people can read it', () => {
+    const end = tail(9, { id: `a\u0000${'x'.repeat(1_000_000)}` });
+    expect(standing(EVENTS, end, known({ mark: 'mine' }))).toEqual({
+      kind: 'diverged',
+      found: `at seq 9, Kafka has a ${'x'.repeat(58)}, and Postgres mine`,
+    });
+  });
+
   test.each([
     ['is ahead of Postgres', tail(21), known({ mark: null }), 'Kafka ends with seq 21, and Postgres with 20'],
     ['has another event', tail(9), known({ mark: 'mine' }), 'at seq 9, Kafka has id, and Postgres mine'],
