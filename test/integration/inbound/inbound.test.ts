@@ -4,6 +4,7 @@ import type { InboundCommand } from '../../../src/inbound/ports.js';
 import { TidemarkError } from '../../../src/platform/errors.js';
 import { startCommands, type CommandProcess } from '../../support/commands.js';
 import { bankOf, deposits, startInbound, type RunningInbound } from '../../support/inbound.js';
+import { sendCompressed } from '../../support/kafka/compressed.js';
 import { describeKafka, kafkaBrokers, uniqueName } from '../../support/kafka.js';
 import { kafkaTools } from '../../support/kafka/tools.js';
 import { startFlakyProxy } from '../../support/flaky-proxy.js';
@@ -172,6 +173,16 @@ describeKafka('inbound', () => {
       },
       { value: null, headers: { ce_offset: '1', ce_error: expect.stringContaining('headers are left out') } },
     ]);
+  });
+
+  test('what is compressed so that it cannot be read is told of', async () => {
+    const topic = await topicOf();
+    const app = bankOf(uniqueName('bank'), [deposits(topic)]);
+    await sendCompressed(topic, 0);
+    const one = await begin(app, main.bus);
+    await expect
+      .poll(() => one.inbound.standings.flatMap(({ troubles }) => troubles).join(), WAIT)
+      .toMatch(/cannot be read: .*LZ4/);
   });
 
   test('a record that comes twice happens once: from its sender, and after the offsets were lost', async () => {
