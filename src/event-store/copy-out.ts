@@ -62,6 +62,7 @@ async function begin<T>(session: CopySession, { what, text }: Section<T>): Promi
   await session.query(`BEGIN READ ONLY`);
   // Whoever reads may take its time; there is nothing that anybody waits for.
   await session.query(`SET LOCAL idle_in_transaction_session_timeout = 0`);
+  await session.query(`SET LOCAL statement_timeout = 0`);
   await session.query(`SET LOCAL work_mem = '${WORK_MEM}'`);
   const chunks = session.copyOut(text);
   const first = chunks.next();

@@ -18,6 +18,14 @@ export interface CopyIn {
   end(): Promise<void>;
 }
 
+/**
+ * Ends the time limit that pg has put on it: COPY lasts as long as both sides do. It would also outlive the COPY, as pg-copy-streams
+ * does not tell pg that a COPY out is done, and hold the process for its minutes.
+ */
+function forget(stream: object): void {
+  if ('callback' in stream && typeof stream.callback === 'function') stream.callback();
+}
+
 export class CopySession implements Queryable {
   readonly #client: pg.PoolClient;
   readonly #ignore = (): void => undefined;
@@ -55,6 +63,7 @@ export class CopySession implements Queryable {
   async *copyOut(text: string): AsyncGenerator<Buffer, void, undefined> {
     this.#copying = true;
     const stream = this.#client.query(copyTo(text));
+    forget(stream);
     for await (const chunk of stream) yield chunk as Buffer; // a stream of bytes, which its types do not tell
     this.#copying = false;
   }
@@ -63,6 +72,7 @@ export class CopySession implements Queryable {
   copyIn(text: string): CopyIn {
     this.#copying = true;
     const stream: CopyStreamQuery = this.#client.query(copyFrom(text));
+    forget(stream);
     let failure: unknown;
     stream.on('error', (error) => (failure = error));
     return {

@@ -1,9 +1,10 @@
 /** Reading many events at once: whole streams, and all shards in the one order of time. */
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import type { StoredEvent } from '../../../src/domain/events.js';
 import { readInTime, readStreams, type ShardRange } from '../../../src/event-store/copy-out.js';
 import { timeWindows } from '../../../src/event-store/time-windows.js';
-import type { Database } from '../../../src/platform/postgres/database.js';
+import { silentLogger } from '../../../src/platform/logger.js';
+import { Database } from '../../../src/platform/postgres/database.js';
 import { migrate } from '../../../src/platform/postgres/migrate.js';
 import { loaderDatabase } from '../../support/building.js';
 import { writeEvents } from '../../support/many-events.js';
@@ -13,10 +14,16 @@ import { randomFrom } from '../../support/random.js';
 const SHARDS = 4;
 const seed = Date.now() % 1_000_000;
 let db: Database;
+let places: {
+  readonly connectionString: string;
+  readonly schema: string;
+  readonly logger: typeof silentLogger;
+};
 
 beforeEach(async () => {
   const pg = await freshDatabase();
   db = loaderDatabase(pg.url);
+  places = { connectionString: pg.url, schema: 'tidemark', logger: silentLogger };
   onTestFinished(async () => {
     await db.end();
     await pg.drop();
@@ -136,4 +143,27 @@ test('a hole is an error, not what is read past', async () => {
     for await (const page of readInTime(db, timeWindows(db, ranges))) expect(page).not.toHaveLength(0);
   };
   await expect(read()).rejects.toThrow(/log "note" shard 2: read seq 8 where 7 is due/);
+});
+
+test('a database with a limit on statements neither cuts it off nor holds the process afterwards', async () => {
+  await write('note', 1_000, 50);
+  const ranges = await rangesOf('note');
+  const [set, cleared] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+  onTestFinished(() => void vi.restoreAllMocks());
+  // As the command line has it, and shorter.
+  const limited = new Database({ ...places, role: 'limited', max: 2, statementTimeoutMs: 300 });
+  const seen: StoredEvent[] = [];
+  for await (const page of readInTime(limited, timeWindows(db, ranges))) {
+    // Whoever folds takes its time; it ends when Postgres has been kept waiting for longer than a statement may take.
+    const until = performance.now() + 120;
+    while (performance.now() < until) await new Promise(setImmediate);
+    seen.push(...page);
+  }
+  await limited.end();
+  expect(seen).toHaveLength(1_000);
+  // pg gives a statement a little longer than Postgres does.
+  const timers = set.mock.results.filter((_, at) => [5_300, 300].includes(set.mock.calls[at]?.[1] ?? 0));
+  expect(timers.length).toBeGreaterThan(3);
+  const ended = new Set(cleared.mock.calls.map(([timer]) => timer));
+  expect(timers.filter(({ value }) => !ended.has(value))).toEqual([]);
 });
