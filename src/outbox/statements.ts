@@ -3,6 +3,13 @@ import type { Database } from '../platform/postgres/database.js';
 
 type Tables = Pick<Database, 'table'>;
 
+/** The first application that relays the schema. Locks: a new row only. $1 its name. */
+export const insertOwner = (db: Tables): string =>
+  `INSERT INTO ${db.table('settings')} (name, value) VALUES ('relayed_for', $1) ON CONFLICT (name) DO NOTHING`;
+/** Which one that is. Locks: none. */
+export const selectOwner = (db: Tables): string =>
+  `SELECT value FROM ${db.table('settings')} WHERE name = 'relayed_for'`;
+
 /**
  * Cursors for logs that have none yet: an event log from its beginning, a change log from its low-water mark. Their epochs are
  * known from then on. Locks: new rows only. $1 logs.

@@ -107,6 +107,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'A record of another system does not fit the consumer’s schema',
     'It stands in the dead letters of its topic. Mend the schema, or have the other system mend what it sends.',
   ),
+  schema_taken: atStart(
+    'The logs of this schema go to Kafka as those of another application',
+    'Give this application a schema of its own (`TIDEMARK_SCHEMA`). After renaming an application: stop all of its relays, delete the row `relayed_for` of the table `settings`, and start it; its logs then fill topics of the new name.',
+  ),
   schema_too_old: atStart(
     'The schema was not brought up to date yet',
     'Run `tidemark migrate`, or start the application once with this version.',
@@ -118,7 +122,7 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
   ),
   topic_mismatch: atStart(
     'A topic has another number of partitions than its log has shards',
-    'Delete the topic (it is made again and filled from Postgres), or give the application another name.',
+    'Delete the topic (it is made again and filled from Postgres).',
   ),
   topic_remade: inLog(
     'A topic was deleted and made again, or a partition lost its end',

@@ -5,6 +5,7 @@ import { PostgresFeed } from '../../broker/postgres/feed.js';
 import type { AnyApp } from '../../domain/app.js';
 import { readRawShard } from '../../event-store/raw-reads.js';
 import { DeadLetters } from '../../outbox/dead-letters.js';
+import { ensureOwner } from '../../outbox/owner.js';
 import { readPending, type Pending } from '../../outbox/pending.js';
 import { Relay } from '../../outbox/relay.js';
 import { Told, type RelayedLog, type RelayEntry } from '../../outbox/types.js';
@@ -104,6 +105,7 @@ export function createRelayRole(context: Context, kafka: KafkaSettings): RoleLay
   });
   const life = service('relay', {
     async start() {
+      await ensureOwner(db, app.name);
       await relay.start();
       await letters.start();
     },

@@ -196,7 +196,7 @@ declare module 'kafkajs/src/protocol/requests/index.js' {
     }[];
   }
 
-  const requests: {
+  interface Requests {
     readonly Metadata: Api<
       { readonly topics: readonly string[]; readonly allowAutoTopicCreation: false },
       MetadataAnswer
@@ -247,15 +247,16 @@ declare module 'kafkajs/src/protocol/requests/index.js' {
       TopicErrors
     >;
     readonly DeleteTopics: Api<{ readonly topics: readonly string[]; readonly timeout: number }, TopicErrors>;
-  };
+  }
   // kafkajs is CommonJS: what it exports is the default export, to a module.
-  const exported: { readonly requests: typeof requests };
+  const exported: { readonly requests: Requests };
   export default exported;
   export type {
     Api,
     Encoded,
     FetchedRecord,
     Question,
+    Requests,
     ListOffsetsAnswer,
     FetchAnswer,
     MetadataAnswer,

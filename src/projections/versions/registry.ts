@@ -110,6 +110,10 @@ export class ProjectionRegistry implements Directives, ServingGate, Service {
     const readiness = this.#readiness.get(projection);
     if (!readiness || readiness.epoch === epoch) return;
     await this.look();
+    if (readiness.wantsHeads) {
+      await this.#options.probe.probe();
+      await this.look();
+    }
     if (readiness.epoch !== epoch)
       throw projectionBuilding(readiness.why ?? `${projection} was built anew meanwhile`);
   }

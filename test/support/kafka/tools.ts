@@ -36,6 +36,8 @@ export interface TopicOptions {
 
 /** Partition → the offset that its next record gets; partitions without a record are left out. */
 async function ends(admin: Admin, topic: string): Promise<Map<number, number>> {
+  // A partition may have no leader for a moment.
+  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 100));
   const offsets = await admin.fetchTopicOffsets(topic);
   const filled = offsets.filter(({ low, high }) => Number(low) < Number(high));
   return new Map(filled.map(({ partition, high }) => [partition, Number(high)]));

@@ -5,21 +5,36 @@
 import type { Logger as KafkaLogger } from 'kafkajs';
 import Broker from 'kafkajs/src/broker/index.js';
 import ConnectionPool from 'kafkajs/src/network/connectionPool.js';
-import protocol, { type Api, type FetchAnswer, type Question } from 'kafkajs/src/protocol/requests/index.js';
+import protocol, {
+  type Api,
+  type FetchAnswer,
+  type Question,
+  type Requests,
+} from 'kafkajs/src/protocol/requests/index.js';
 import { AUTHENTICATE_MS, CONNECT_MS, connectionOptions, socketFactory } from '../client.js';
 import type { KafkaSettings } from '../settings.js';
 
-const { requests } = protocol;
+interface Known<A> {
+  readonly key: number;
+  readonly api: A;
+}
 
 /** Keys and versions of the requests that we make. */
-export const API = {
-  produce: { key: 0, api: requests.Produce },
-  fetch: { key: 1, api: requests.Fetch },
-  listOffsets: { key: 2, api: requests.ListOffsets },
-  metadata: { key: 3, api: requests.Metadata },
-  createTopics: { key: 19, api: requests.CreateTopics },
-  deleteTopics: { key: 20, api: requests.DeleteTopics },
-} as const;
+export const API: {
+  readonly produce: Known<Requests['Produce']>;
+  readonly fetch: Known<Requests['Fetch']>;
+  readonly listOffsets: Known<Requests['ListOffsets']>;
+  readonly metadata: Known<Requests['Metadata']>;
+  readonly createTopics: Known<Requests['CreateTopics']>;
+  readonly deleteTopics: Known<Requests['DeleteTopics']>;
+} = {
+  produce: { key: 0, api: protocol.requests.Produce },
+  fetch: { key: 1, api: protocol.requests.Fetch },
+  listOffsets: { key: 2, api: protocol.requests.ListOffsets },
+  metadata: { key: 3, api: protocol.requests.Metadata },
+  createTopics: { key: 19, api: protocol.requests.CreateTopics },
+  deleteTopics: { key: 20, api: protocol.requests.DeleteTopics },
+};
 
 /** A little before a log-in ends it is made anew. */
 const REAUTHENTICATE_MS = 10_000;
@@ -119,7 +134,7 @@ export class Link {
   }
 
   /** One fetch at a time: kafkajs opens the connection for fetches at the first, and twice when two come at once. */
-  fetch(question: Parameters<ReturnType<typeof requests.Fetch.protocol>>[0]): Promise<FetchAnswer> {
+  fetch(question: Parameters<ReturnType<typeof protocol.requests.Fetch.protocol>>[0]): Promise<FetchAnswer> {
     const fetching = this.#fetching.then(() => this.ask(API.fetch, question));
     this.#fetching = fetching.catch(() => undefined);
     return fetching;
