@@ -129,6 +129,9 @@ export class Database implements Queryable {
     this.pool.on('error', (error) => {
       if (!this.pool.ending) options.logger.warn({ err: error, role: options.role }, 'idle connection lost');
     });
+    // A server that goes while it lets us in says so in the packet that lets us in: before whoever waits for the connection
+    // can listen to it, and an error that nobody hears would end the process. What is asked of it fails all the same.
+    this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   /** `"schema"."name"`. */
