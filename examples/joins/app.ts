@@ -8,6 +8,7 @@ import { Seats } from './seats.js';
 import { SkuDemand } from './sku-demand.js';
 
 export default defineApp({
+  auth: 'none',
   name: 'theatre',
   aggregates: [Customer, Order, Booking],
   projections: [OrderList, SkuDemand, Seats],

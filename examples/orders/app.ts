@@ -6,6 +6,7 @@ import { Order } from './order.js';
 import { OrderSummary } from './order-summary.js';
 
 export default defineApp({
+  auth: 'none',
   name: 'orders',
   aggregates: [Order],
   projections: [OrderSummary, CustomerTotals],

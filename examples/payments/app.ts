@@ -5,6 +5,7 @@ import { OrderSummary } from '../orders/order-summary.js';
 import { Payments } from './payments.js';
 
 export default defineApp({
+  auth: 'none',
   name: 'paid_orders',
   aggregates: [Order],
   projections: [OrderSummary],

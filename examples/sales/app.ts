@@ -5,6 +5,7 @@ import { SalesByDay } from './sales-by-day.js';
 import { salesOfSku } from './sales-of-sku.js';
 
 export default defineApp({
+  auth: 'none',
   name: 'sales',
   aggregates: [Receipt],
   projections: [SalesByDay],

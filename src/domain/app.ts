@@ -7,6 +7,7 @@ import type { AnyProjection } from './projection.js';
 import type { AnyQuery } from './query.js';
 import { hasRows } from './sources.js';
 import { retentionFrom, type Retention, type RetentionOptions } from './retention.js';
+import type { AppAuth } from './rights.js';
 import type { AnyReadModel } from './tables.js';
 
 const DEFAULT_SHARDS = 16;
@@ -30,6 +31,8 @@ export interface AnyApp {
   readonly shards: number;
   /** What is kept of each change log. */
   readonly changes: Retention;
+  /** Who may do what. */
+  readonly auth: AppAuth;
 }
 
 /** An application; the type parameters are read by the client. */
@@ -131,11 +134,18 @@ function checkConsumers(
   }
 }
 
+/** Off only when that is said: an application that forgot its rights does not begin. */
+function authFrom(where: string, auth: AppAuth): AppAuth {
+  if (auth === 'none') return auth;
+  throw new DefinitionError(`${where}: auth: expected 'none'`);
+}
+
 /**
  * Puts an application together. A module that exports it as default can be started by `tidemark start`.
  * @param options.consumers what is read of other systems’ topics; runs where there is a Kafka
  * @param options.shards shards of every log, 1–256, 16 by default; fixed when a log is created
  * @param options.changes what is kept of each change log; a week and 1 GiB by default
+ * @param options.auth `'none'`: everyone is `anonymous` and may do everything, which only a loopback server allows
  * @throws DefinitionError with what was expected
  */
 export function defineApp<
@@ -150,6 +160,7 @@ export function defineApp<
   readonly consumers?: readonly AnyConsumer[];
   readonly shards?: number;
   readonly changes?: RetentionOptions;
+  readonly auth: AppAuth;
 }): App<A, P, Q> {
   checkName('app', options.name);
   const where = `app ${options.name}`;
@@ -169,6 +180,7 @@ export function defineApp<
     consumers: Object.freeze([...(options.consumers ?? [])]),
     shards,
     changes: retentionFrom(where, options.changes),
+    auth: authFrom(where, options.auth),
   };
   if (app.aggregates.length === 0) throw new DefinitionError(`${where}: expected at least one aggregate`);
   ofKind(where, 'aggregate', 'aggregate(…).evolve(…).decide(…)', app.aggregates);

@@ -20,7 +20,14 @@ const SHARDS = 4;
 const WAIT = { timeout: 20_000, interval: 50 };
 const run = promisify(execFile);
 const { aggregates, projections, queries } = orders;
-const app = defineApp({ name: uniqueName('shop'), aggregates, projections, queries, shards: SHARDS });
+const app = defineApp({
+  auth: 'none',
+  name: uniqueName('shop'),
+  aggregates,
+  projections,
+  queries,
+  shards: SHARDS,
+});
 const EVENTS = `${app.name}.order`;
 const CHANGES = `${app.name}.order_summary.v1.changes`;
 /** Ids of all kinds, as keys are hashed by their bytes. */

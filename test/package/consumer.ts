@@ -31,6 +31,7 @@ const largest = query('largest', {
 });
 
 const app = defineApp({
+  auth: 'none',
   name: 'counting',
   aggregates: [Counter],
   projections: [Counters],

@@ -79,6 +79,7 @@ export const Owners = projection('owners', {
 
 export const SHARDS = 4;
 export const bank = defineApp({
+  auth: 'none',
   name: 'bank',
   aggregates: [Account],
   projections: [Accounts, Owners],

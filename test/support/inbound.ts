@@ -55,7 +55,7 @@ export const deposits = (
   });
 
 export const bankOf = (name: string, consumers: readonly Consumer[], shards = 3) =>
-  defineApp({ name, aggregates: [Account], consumers, shards });
+  defineApp({ auth: 'none', name, aggregates: [Account], consumers, shards });
 
 export interface RunningInbound {
   readonly inbound: Inbound;

@@ -35,5 +35,5 @@ export function invoices(mended: boolean) {
       InvoicePaid: (row) => row && { ...row, paid: true },
     },
   });
-  return defineApp({ name: 'invoices', aggregates: [Invoice], projections: [Invoices] });
+  return defineApp({ auth: 'none', name: 'invoices', aggregates: [Invoice], projections: [Invoices] });
 }

@@ -51,5 +51,5 @@ export function ledgerApp(hooks: LedgerHooks = {}) {
         return emit('Added', { by: 1 });
       },
     });
-  return defineApp({ name: 'ledgers', aggregates: [Ledger], shards: 4 });
+  return defineApp({ auth: 'none', name: 'ledgers', aggregates: [Ledger], shards: 4 });
 }

@@ -50,6 +50,7 @@ export function mendable(bad: ReadonlySet<number>, parking: ParkingInput = {}) {
     },
   });
   const app = defineApp({
+    auth: 'none',
     name: 'bank',
     aggregates: [Account],
     projections: [Purses, Folk],

@@ -17,6 +17,7 @@ const isBad = (cents: number): boolean =>
 
 export const operated = (version: number) =>
   defineApp({
+    auth: 'none',
     name: 'purses',
     aggregates: [Purse],
     projections: [

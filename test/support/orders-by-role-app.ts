@@ -5,6 +5,7 @@ import orders from '../../examples/orders/app.js';
 const { aggregates, projections, queries } = orders;
 
 export default defineApp({
+  auth: 'none',
   name: process.env['TIDEMARK_TEST_APP'] ?? orders.name,
   aggregates,
   projections,

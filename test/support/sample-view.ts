@@ -82,6 +82,7 @@ const byName = query('by_name', {
 });
 
 export const sampleApp = defineApp({
+  auth: 'none',
   name: 'samples',
   aggregates: [Thing],
   projections: [Sample, Tally],

@@ -68,7 +68,7 @@ export const takings = (version = 1) =>
 export const Takings = takings();
 
 export const tillWith = (...projections: readonly AnyTables[]) =>
-  defineApp({ name: 'till', aggregates: [Account], projections, shards: SHARDS });
+  defineApp({ auth: 'none', name: 'till', aggregates: [Account], projections, shards: SHARDS });
 
 export const till = tillWith(Takings);
 

@@ -23,7 +23,13 @@ const Thing = aggregate('thing', {
 const Things = projection('things', { version: 1, row: z.object({ id: z.string() }), key: 'id' }).on(Thing, {
   fold: { Made: () => ({}) },
 });
-const app = defineApp({ name: 'things', aggregates: [Thing], projections: [Things], shards: 3 });
+const app = defineApp({
+  auth: 'none',
+  name: 'things',
+  aggregates: [Thing],
+  projections: [Things],
+  shards: 3,
+});
 
 export const LOG = 'things.v1';
 /** Of all changes. */

@@ -35,6 +35,6 @@ export const HoldersV3 = projection('holders', {
 }).on(Account, { fold: { Opened: (_row, { data }) => ({ owner: data.owner.length }) } });
 
 export const bankOf = (...projections: readonly AnyProjection[]): AnyApp =>
-  defineApp({ name: 'bank', aggregates: [Account], projections, shards: SHARDS });
+  defineApp({ auth: 'none', name: 'bank', aggregates: [Account], projections, shards: SHARDS });
 
 export const bankWith = (holders: AnyProjection): AnyApp => bankOf(holders, Owners);

@@ -281,6 +281,7 @@ byStatus.handle(({ input }) => {
 // --- apps
 
 export const app = defineApp({
+  auth: 'none',
   name: 'shop',
   aggregates: [Order, Customer],
   projections: [Summary, Totals],
@@ -289,6 +290,6 @@ export const app = defineApp({
 export type _Names = Expect<Equal<(typeof app)['projections'][number]['name'], 'summary' | 'totals'>>;
 
 // @ts-expect-error a query that has no handler yet
-defineApp({ name: 'shop', aggregates: [Order], queries: [byStatus] });
+defineApp({ auth: 'none', name: 'shop', aggregates: [Order], queries: [byStatus] });
 // @ts-expect-error the lists are not interchangeable
-defineApp({ name: 'shop', aggregates: [Summary] });
+defineApp({ auth: 'none', name: 'shop', aggregates: [Summary] });

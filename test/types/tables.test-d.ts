@@ -100,7 +100,7 @@ export const Mistakes = [
   // @ts-expect-error it follows aggregates
   tables('sales', { version: 1, tables: { sales: { columns, primaryKey: ['day'] } } }).on(Sales),
   // @ts-expect-error a definition ends with its handler
-  defineApp({ name: 'shop', aggregates: [Order, Refund], projections: [builder] }),
+  defineApp({ auth: 'none', name: 'shop', aggregates: [Order, Refund], projections: [builder] }),
 ];
 
 export const daySales = query('day_sales', {
@@ -120,6 +120,7 @@ export const daySales = query('day_sales', {
 });
 
 export const Shop = defineApp({
+  auth: 'none',
   name: 'shop',
   aggregates: [Order, Refund],
   projections: [Sales],

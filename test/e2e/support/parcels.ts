@@ -73,6 +73,7 @@ const totals = (status: typeof StatusV1 | typeof StatusV2) =>
 export const appOf = (version: 1 | 2) => {
   const status = version === 1 ? StatusV1 : StatusV2;
   return defineApp({
+    auth: 'none',
     name: 'parcels',
     aggregates: [Parcel],
     projections: [status, Depots],

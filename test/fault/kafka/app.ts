@@ -33,6 +33,7 @@ export const Journal = projection('journal', {
 
 export const appNamed = (name: string) =>
   defineApp({
+    auth: 'none',
     name,
     aggregates: [Order],
     projections: [OrderSummary, CustomerTotals, Journal],

@@ -27,6 +27,7 @@ const Blob = aggregate('blob', {
   .decide({ store: (_state, { bytes }, { emit }) => emit('Stored', { text: 'x'.repeat(bytes) }) });
 
 const app = defineApp({
+  auth: 'none',
   name: 'battery',
   aggregates: [...orders.aggregates, Blob],
   projections: orders.projections,

@@ -51,6 +51,7 @@ let open: Runtime[] = [];
 
 const notesApp = () =>
   defineApp({
+    auth: 'none',
     name: uniqueName('notes'),
     aggregates: [Note],
     projections: [Notes, Books],

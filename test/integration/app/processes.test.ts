@@ -38,7 +38,7 @@ const Fragile = projection('fragile', {
   },
 });
 
-const app = defineApp({ name: 'notes', aggregates: [Note], projections: [Notes, Fragile] });
+const app = defineApp({ auth: 'none', name: 'notes', aggregates: [Note], projections: [Notes, Fragile] });
 let postgres: FreshDatabase;
 const open: Runtime[] = [];
 

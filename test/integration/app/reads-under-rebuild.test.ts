@@ -39,6 +39,7 @@ const count = query('count', {
 });
 
 const app = defineApp({
+  auth: 'none',
   name: 'stock',
   aggregates: [Item],
   projections: [Items],

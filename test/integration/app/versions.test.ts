@@ -58,7 +58,7 @@ const countOf = (notes: typeof NotesV1 | typeof NotesV2) =>
     },
   );
 
-const shared = { name: 'notes', aggregates: [Note], shards: 4 } as const;
+const shared = { auth: 'none', name: 'notes', aggregates: [Note], shards: 4 } as const;
 const appV1 = defineApp({ ...shared, projections: [NotesV1, Words], queries: [countOf(NotesV1)] });
 const appV2 = defineApp({ ...shared, projections: [NotesV2, Words], queries: [countOf(NotesV2)] });
 

@@ -17,6 +17,7 @@ afterAll(() => pg?.drop());
 /** Counts by a factor that only the fold knows: states of another fold differ. */
 const counter = (factor: number, evolve: 'times' | 'plus' = 'times') =>
   defineApp({
+    auth: 'none',
     name: 'counting',
     shards: 2,
     aggregates: [
@@ -82,6 +83,7 @@ describe('snapshots', () => {
 
 /** A note whose text became a list of lines in its second version, and which can be starred in the newer code. */
 const noteV1 = defineApp({
+  auth: 'none',
   name: 'notes',
   aggregates: [
     aggregate('note', {
@@ -99,6 +101,7 @@ const noteV2 = (
   upcast: (old: { text: string }) => { lines: string[] } = ({ text }) => ({ lines: text.split('\n') }),
 ) =>
   defineApp({
+    auth: 'none',
     name: 'notes',
     aggregates: [
       aggregate('note', {
@@ -200,6 +203,7 @@ describe('time travel', () => {
 
   it('ends a page early where events are large', async () => {
     const big = defineApp({
+      auth: 'none',
       name: 'big',
       aggregates: [
         aggregate('blob', {

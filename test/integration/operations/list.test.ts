@@ -10,6 +10,7 @@ import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import { append, startProjecting, type ProjectingProcess } from '../../support/projecting.js';
 
 const next = defineApp({
+  auth: 'none',
   name: 'bank',
   aggregates: [Account],
   projections: [

@@ -17,6 +17,7 @@ const GOING = `${name}.order_summary.v2.changes`;
 const STAYING = `${name}.order_summary.v1.changes`;
 
 const next = defineApp({
+  auth: 'none',
   name,
   aggregates: [Order],
   projections: [

@@ -13,7 +13,7 @@ describeKafka('a schema that is relayed for one application', () => {
     const pg = await freshDatabase();
     onTestFinished(() => pg.drop());
     const runtimeOf = (name: string, schema: string): Runtime => {
-      const app = defineApp({ name, aggregates: [Account], shards: 2 });
+      const app = defineApp({ auth: 'none', name, aggregates: [Account], shards: 2 });
       const config = loadConfig({
         DATABASE_URL: pg.url,
         KAFKA_BROKERS: kafkaBrokers.join(','),

@@ -27,7 +27,7 @@ const env = () => ({
 
 async function start(roles: string): Promise<Runtime> {
   const { aggregates, projections, shards } = bank;
-  const app = defineApp({ name, aggregates, projections, shards });
+  const app = defineApp({ auth: 'none', name, aggregates, projections, shards });
   const config = loadConfig({ ...env(), TIDEMARK_ROLES: roles });
   const runtime = createRuntime(app, config, { logger: silentLogger });
   running.push(runtime);

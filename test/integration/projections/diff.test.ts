@@ -32,7 +32,13 @@ const versionOf = (version: 1 | 2) => {
   });
 };
 const appOf = (version: 1 | 2) =>
-  defineApp({ name: 'bank', aggregates: [Account], projections: [versionOf(version)], shards: SHARDS });
+  defineApp({
+    auth: 'none',
+    name: 'bank',
+    aggregates: [Account],
+    projections: [versionOf(version)],
+    shards: SHARDS,
+  });
 
 let pg: FreshDatabase;
 let first: ProjectingProcess;

@@ -40,6 +40,7 @@ afterEach(async () => {
 
 /** A fold that throws halts its shard, as nothing may be parked. */
 const strict = defineApp({
+  auth: 'none',
   name: 'bank',
   aggregates: [Account],
   projections: [Accounts, Owners].map((one) => ({ ...one, parking: false as const })),
@@ -128,7 +129,7 @@ describe('an event that cannot be folded', () => {
       channels: ['owner'],
     }).on(Account, { fold: { Paid: (row) => row && { ...row, payments: 77 } } });
     const two = await start(
-      defineApp({ name: 'bank', aggregates: [Account], projections: [mended], shards: SHARDS }),
+      defineApp({ auth: 'none', name: 'bank', aggregates: [Account], projections: [mended], shards: SHARDS }),
     );
     await two.caughtUp();
     await becomes(two, 'accounts', 'live');
@@ -160,7 +161,13 @@ describe('a row that cannot be stored', () => {
         Paid: (row) => row && { ...row, n: row.n + 1 },
       },
     });
-    const app = defineApp({ name: 'bank', aggregates: [Account], projections: [odd], shards: SHARDS });
+    const app = defineApp({
+      auth: 'none',
+      name: 'bank',
+      aggregates: [Account],
+      projections: [odd],
+      shards: SHARDS,
+    });
     const one = await start(app, { idle: true });
     const noted = { type: 'Noted', data: { text: '' } };
     await append(one.store, 'account', 'a-1', [opened('ann'), paid(1), noted, paid(1), noted]);
@@ -229,7 +236,13 @@ describe('an event that is newer than the code', () => {
         Paid: (row, { data }) => ({ cents: (row?.cents ?? 0) + data.cents, events: (row?.events ?? 0) + 1 }),
       },
     });
-    const app = defineApp({ name: 'bank', aggregates: [newer], projections: [next], shards: SHARDS });
+    const app = defineApp({
+      auth: 'none',
+      name: 'bank',
+      aggregates: [newer],
+      projections: [next],
+      shards: SHARDS,
+    });
     const two = await start(app);
     await one.stop();
     await two.caughtUp();

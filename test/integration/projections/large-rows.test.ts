@@ -28,7 +28,13 @@ const Pages = projection('pages', {
     Read: (row) => row && { ...row, count: row.count + 1 },
   },
 });
-const app = defineApp({ name: 'book', aggregates: [Page], projections: [Pages], shards: SHARDS });
+const app = defineApp({
+  auth: 'none',
+  name: 'book',
+  aggregates: [Page],
+  projections: [Pages],
+  shards: SHARDS,
+});
 
 it('writes in several transactions what does not fit into one', async () => {
   const pg = await freshDatabase();

@@ -153,7 +153,13 @@ describe('a key whose fold throws', () => {
       row: z.object({ id: z.string(), text: z.string() }),
       key: 'id',
     }).on(Note, { fold: { Written: (row, { data }) => ({ text: `${row?.text ?? ''}/${data.text}` }) } });
-    const app = defineApp({ name: 'notes', aggregates: [Note], projections: [Notes], shards: SHARDS });
+    const app = defineApp({
+      auth: 'none',
+      name: 'notes',
+      aggregates: [Note],
+      projections: [Notes],
+      shards: SHARDS,
+    });
     const one = await start(app);
     const old = (text: string) => ({ type: 'Written', data: { old: text } });
     await append(one.store, 'note', 'n-1', [old('a'), old(''), old('b')]);

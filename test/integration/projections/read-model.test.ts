@@ -39,7 +39,7 @@ const fleet: AnyProjection = projection('fleet', {
 }).on(Ship, { fold: { Named: () => null } });
 
 const app = (one: AnyProjection) =>
-  defineApp({ name: 'ships', aggregates: [Ship], projections: [one], shards: 4 });
+  defineApp({ auth: 'none', name: 'ships', aggregates: [Ship], projections: [one], shards: 4 });
 
 let pg: FreshDatabase;
 let db: Database;

@@ -43,7 +43,13 @@ function fragile(bad: Set<string>) {
       },
     },
   });
-  const app = defineApp({ name: 'notes', aggregates: [Note], projections: [Notes], shards: SHARDS });
+  const app = defineApp({
+    auth: 'none',
+    name: 'notes',
+    aggregates: [Note],
+    projections: [Notes],
+    shards: SHARDS,
+  });
   return { app, Notes, tries };
 }
 

@@ -151,6 +151,7 @@ const twice = query('twice', { input: z.object({}), output: anything, reads: [Sa
 );
 
 const app = defineApp({
+  auth: 'none',
   name: 'samples',
   aggregates: [Thing],
   projections: [Sample, Tally],

@@ -38,7 +38,13 @@ const Seats = projection('seats', {
       SeatChanged: (row, { data }) => row && { ...row, seat: check(data.seat) },
     },
   });
-const app = defineApp({ name: 'seats', aggregates: [Booking, Customer], projections: [Seats], shards: 4 });
+const app = defineApp({
+  auth: 'none',
+  name: 'seats',
+  aggregates: [Booking, Customer],
+  projections: [Seats],
+  shards: 4,
+});
 
 let pg: FreshDatabase;
 let one: ProjectingProcess;

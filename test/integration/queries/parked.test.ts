@@ -40,7 +40,13 @@ const count = query('count', {
   const rows = await db.selectFrom('notes').select('id').execute();
   return { n: rows.length };
 });
-const app = defineApp({ name: 'notes', aggregates: [Note], projections: [Notes], queries: [count] });
+const app = defineApp({
+  auth: 'none',
+  name: 'notes',
+  aggregates: [Note],
+  projections: [Notes],
+  queries: [count],
+});
 
 let postgres: FreshDatabase;
 let all: Runtime;

@@ -41,6 +41,7 @@ export interface BoardRow {
 
 export const SHARDS = 3;
 export const boardApp = defineApp({
+  auth: 'none',
   name: 'boards',
   aggregates: [Card],
   projections: [Board],

@@ -19,6 +19,7 @@ const whole = [Accounts, Owners, OrderList, SkuDemand, Seats, Takings] as const;
 const aggregates = [Account, Customer, Order, Booking];
 
 export const torn = defineApp({
+  auth: 'none',
   name: 'torn',
   aggregates,
   projections: [...whole, Purses, Folk],
@@ -26,6 +27,7 @@ export const torn = defineApp({
 });
 /** The same with folds that take everything. */
 export const mendedApp = defineApp({
+  auth: 'none',
   name: 'torn',
   aggregates,
   projections: [...whole, mended.Purses, mended.Folk],

@@ -13,7 +13,7 @@ const Counter = aggregate('counter', {
   .evolve({ Added: (state, { data }) => ({ n: state.n + data.by }) })
   .decide({ add: (_state, input, { emit }) => emit('Added', input), reset: () => [] });
 
-const app = defineApp({ name: 'counting', aggregates: [Counter] });
+const app = defineApp({ auth: 'none', name: 'counting', aggregates: [Counter] });
 
 describe('operations', () => {
   it('there is one a command, with the payload as callers send it', () => {

@@ -89,6 +89,7 @@ describe('queries', () => {
 describe('apps', () => {
   const define = (change: object): unknown =>
     defineApp({
+      auth: 'none',
       name: 'shop',
       aggregates: [Order],
       projections: [Summary],
@@ -170,17 +171,17 @@ describe('apps', () => {
 
   test('are frozen, with 16 shards unless told otherwise', () => {
     const aggregates = [Order];
-    const app = defineApp({ name: 'shop', aggregates });
+    const app = defineApp({ auth: 'none', name: 'shop', aggregates });
     expect(app).toMatchObject({ kind: 'app', name: 'shop', shards: 16, projections: [], queries: [] });
     aggregates.push(Twin);
     expect(app.aggregates).toHaveLength(1);
     for (const part of [app, app.aggregates, app.projections, app.queries])
       expect(Object.isFrozen(part)).toBe(true);
-    expect(defineApp({ name: 'shop', aggregates: [Order], shards: 256 }).shards).toBe(256);
+    expect(defineApp({ auth: 'none', name: 'shop', aggregates: [Order], shards: 256 }).shards).toBe(256);
   });
 
   test('are told from whatever else a module may export', () => {
-    expect(isApp(defineApp({ name: 'shop', aggregates: [Order] }))).toBe(true);
+    expect(isApp(defineApp({ auth: 'none', name: 'shop', aggregates: [Order] }))).toBe(true);
     for (const other of [undefined, null, 'app', {}, { kind: 'app' }, Order, Summary, () => undefined]) {
       expect(isApp(other)).toBe(false);
     }

@@ -126,7 +126,7 @@ test.each<[string, () => unknown, RegExp]>([
 });
 
 test('an application checks its consumers', () => {
-  const app = { name: 'shop', aggregates: [Order] } as const;
+  const app = { auth: 'none', name: 'shop', aggregates: [Order] } as const;
   expect(defineApp(app).consumers).toEqual([]);
   expect(defineApp({ ...app, consumers: [payments()] }).consumers).toHaveLength(1);
   expect(() => defineApp({ ...app, consumers: [payments(), payments()] })).toThrow(

@@ -112,12 +112,13 @@ describe('definitions that cannot work', () => {
     ],
     [
       'joins and nothing else',
-      () => defineApp({ name: 'a', aggregates: [Person], projections: [joined] }),
+      () => defineApp({ auth: 'none', name: 'a', aggregates: [Person], projections: [joined] }),
       'projection desks: expected at least one .on(aggregate',
     ],
     [
       'a joined aggregate that the app has not',
-      () => defineApp({ name: 'a', aggregates: [Desk], projections: [joined.on(Desk, { fold })] }),
+      () =>
+        defineApp({ auth: 'none', name: 'a', aggregates: [Desk], projections: [joined.on(Desk, { fold })] }),
       'projection desks follows aggregate person, which is not in app a',
     ],
   ];

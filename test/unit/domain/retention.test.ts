@@ -16,7 +16,7 @@ const Thing = aggregate('thing', {
 
 describe('retention', () => {
   it('is a week and a gigabyte unless told otherwise', () => {
-    expect(defineApp({ name: 'things', aggregates: [Thing] }).changes).toEqual({
+    expect(defineApp({ auth: 'none', name: 'things', aggregates: [Thing] }).changes).toEqual({
       maxAgeMs: 7 * 86_400_000,
       maxBytes: 1_024 ** 3,
     });
@@ -24,7 +24,7 @@ describe('retention', () => {
 
   it('reads the units that people write, and false as no bound', () => {
     const of = (changes: RetentionOptions) =>
-      defineApp({ name: 'things', aggregates: [Thing], changes }).changes;
+      defineApp({ auth: 'none', name: 'things', aggregates: [Thing], changes }).changes;
     expect(of({ maxAge: '90s', maxSize: '64KiB' })).toEqual({ maxAgeMs: 90_000, maxBytes: 65_536 });
     expect(of({ maxAge: '30m', maxSize: '512MiB' })).toEqual({
       maxAgeMs: 1_800_000,
@@ -43,6 +43,7 @@ describe('retention', () => {
         fold: { Made: () => ({}) },
       });
     const app = defineApp({
+      auth: 'none',
       name: 'things',
       aggregates: [Thing],
       projections: [view('busy', { maxAge: '1h' }), view('other')],

@@ -172,6 +172,7 @@ describe('an app', () => {
   );
   const app = (change: object): unknown =>
     defineApp({
+      auth: 'none',
       name: 'shop',
       aggregates: [Order, Refund],
       projections: [Summary, Sales],

@@ -43,6 +43,7 @@ const Kinds = projection('kinds', {
   .on(Order, { fold: { OrderPlaced: (_row, { data }) => ({ customerId: data.customerId }) } });
 
 const app = defineApp({
+  auth: 'none',
   name: 'theatre',
   aggregates: [Customer, Order, Booking],
   projections: [OrderList, Seats, Kinds],

@@ -51,7 +51,13 @@ const Tasks = projection('tasks', {
       },
     },
   });
-const app = defineApp({ name: 'tasks', aggregates: [Person, Task], projections: [Tasks], shards: 4 });
+const app = defineApp({
+  auth: 'none',
+  name: 'tasks',
+  aggregates: [Person, Task],
+  projections: [Tasks],
+  shards: 4,
+});
 
 const named = (streamId: string, name: string): Happened => ({
   category: 'person',

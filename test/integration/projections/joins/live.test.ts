@@ -35,7 +35,7 @@ const Members = projection('team_members', {
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await testApp(defineApp({ name: 'teams', aggregates: [Team], projections: [Members] }));
+  app = await testApp(defineApp({ auth: 'none', name: 'teams', aggregates: [Team], projections: [Members] }));
 });
 afterAll(() => app.close());
 

@@ -68,6 +68,7 @@ const Places = projection('places', {
     },
   });
 const app = defineApp({
+  auth: 'none',
   name: 'fragile',
   aggregates: [Customer, Order, Booking],
   projections: [Gifts, Places],

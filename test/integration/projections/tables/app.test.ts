@@ -35,6 +35,7 @@ const takenBy = query('taken_by', {
 });
 
 const shop = defineApp({
+  auth: 'none',
   name: 'shop',
   aggregates: [Account],
   projections: [Takings],

@@ -131,7 +131,13 @@ it('gets the events of several aggregates, each with whose it is, upcast, in the
       await db.insertInto('flow').values(rows).execute();
     });
   const one = await start(
-    defineApp({ name: 'flow', aggregates: [Account, Refund], projections: [Flow], shards: SHARDS }),
+    defineApp({
+      auth: 'none',
+      name: 'flow',
+      aggregates: [Account, Refund],
+      projections: [Flow],
+      shards: SHARDS,
+    }),
   );
   for (let round = 0; round < 3; round++) {
     await append(one.store, 'account', 'a-1', [paid(round)]);
@@ -202,7 +208,13 @@ describe('a handler that throws', () => {
           .execute();
         if (calls.length < 3) throw new Error('not yet');
       });
-    const app = defineApp({ name: 'shaky', aggregates: [Account], projections: [Shaky], shards: SHARDS });
+    const app = defineApp({
+      auth: 'none',
+      name: 'shaky',
+      aggregates: [Account],
+      projections: [Shaky],
+      shards: SHARDS,
+    });
     const one = await start(app);
     await append(one.store, 'account', 'a-1', [paid(1), paid(2)]);
     await one.caughtUp();

@@ -35,7 +35,13 @@ const Notebook = tables('notebook', {
   .on(Account)
   // The tests try more than its type lets through.
   .handle(async ({ db }) => work(db as never));
-const app = defineApp({ name: 'notes', aggregates: [Account], projections: [Notebook], shards: SHARDS });
+const app = defineApp({
+  auth: 'none',
+  name: 'notes',
+  aggregates: [Account],
+  projections: [Notebook],
+  shards: SHARDS,
+});
 
 let pg: FreshDatabase;
 let one: ProjectingProcess;
