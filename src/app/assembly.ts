@@ -50,11 +50,15 @@ export interface AssemblyOptions {
   /** Absolute path of the module that `app` is the default export of; undefined where nobody knows. */
   readonly appModule: string | undefined;
   readonly ensuring: EnsureOptions;
+  /** Absolute path of a built page to serve; undefined where there is none. */
+  readonly pageDir: string | undefined;
 }
 
 export interface RuntimeUrls {
   /** `http://host:port`, with the port that was bound. */
   readonly http: string;
+  /** The application's own page; where one is served. */
+  readonly page?: string;
   /** The page that explains the API; where the process has the `api` role. */
   readonly docs?: string;
   /** `ws://host:port/realtime`; where the process has the `gateway` role. */
@@ -107,7 +111,7 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
 }
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { app, config, logger, url, appModule, checkQueryOutput } = options;
+  const { app, config, logger, url, appModule, checkQueryOutput, pageDir } = options;
   const { context, ops, base } = createContext(options);
   const { registry } = context;
   const build = buildRunner({ url, schema: config.schema, logger, logLevel: config.logLevel, appModule });
@@ -130,7 +134,9 @@ export function assemble(options: AssemblyOptions): Assembly {
     versions: registry,
   });
   const readiness = () => health.readiness();
-  const http = createHttpLayer(context, { roles: all, version: VERSION, readiness });
+  const realtimePort = () => gateway?.gateway.port ?? config.realtimePort;
+  const page = api && pageDir !== undefined ? { dir: pageDir, realtimePort } : undefined;
+  const http = createHttpLayer(context, { roles: all, version: VERSION, readiness, page });
   const watching = service('progress', {
     start: async () => undefined,
     async stop() {
@@ -149,6 +155,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       const at = `http://${host}:${http.port}`;
       return {
         http: at,
+        ...(page ? { page: `${at}/` } : {}),
         ...(api ? { docs: `${at}/docs` } : {}),
         ...(gateway ? { realtime: `ws://${host}:${gateway.gateway.port}/realtime` } : {}),
       };

@@ -42,6 +42,11 @@ const rawPasswordHint = (text: string): string | undefined =>
     ? 'percent-encode what is special in the password (# as %23, / as %2F, ? as %3F, % as %25, @ as %40)'
     : undefined;
 
+function socketUrl(text: string): string | undefined {
+  if (!/^wss?:\/\/[^/?#@\\]+(\/[^?#\s]*)?$/i.test(text) || !URL.canParse(text)) return undefined;
+  return new URL(text).href;
+}
+
 const hostName = (text: string): string | undefined =>
   /^(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9._-]*[a-z0-9])?)$/i.test(text) ? text.toLowerCase() : undefined;
 
@@ -80,6 +85,11 @@ const Environment = z.object({
     0,
     65_535,
   ).default(3001),
+  TIDEMARK_REALTIME_URL: variable(
+    'a URL like wss://shop.example/realtime',
+    'Where browsers reach the realtime socket, as behind a proxy; the page that `--page` serves is told. Absent: REALTIME_PORT of the host that the page was opened with.',
+    socketUrl,
+  ).optional(),
   TIDEMARK_ROLES: list(
     `some of ${ROLES.join(', ')}, separated by commas`,
     'What this process does.',
@@ -151,6 +161,8 @@ export interface Config {
   readonly port: number;
   /** 0: a free one. */
   readonly realtimePort: number;
+  /** Where browsers reach the socket; undefined: `realtimePort` of the host that they know. */
+  readonly realtimeUrl: string | undefined;
   readonly roles: readonly Role[];
   readonly dataDir: string | undefined;
   /** Origins in canonical form, and `loopback`. */
@@ -217,6 +229,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     host: values.HOST,
     port: values.PORT,
     realtimePort: values.REALTIME_PORT,
+    realtimeUrl: values.TIDEMARK_REALTIME_URL,
     roles: values.TIDEMARK_ROLES,
     dataDir: values.TIDEMARK_DATA_DIR,
     origins: values.TIDEMARK_ORIGINS,

@@ -27,10 +27,12 @@ export interface RuntimeDeps {
   readonly embedded?: OwnPostgres;
   /** What queries answer is checked against their output schemas too; for tests. */
   readonly checkQueryOutput?: boolean;
+  /** Absolute path of a folder with a built page, to serve beside the API; without the `api` role it is not. */
+  readonly pageDir?: string;
 }
 
 export interface Runtime extends Service {
-  /** @throws TidemarkError with one clear line: what `prepareDatabase` throws, `address_in_use`, `address_refused` */
+  /** @throws TidemarkError with one clear line: what `prepareDatabase` throws, `address_in_use`, `address_refused`, `invalid_page` */
   start(): Promise<void>;
   /** Drains and stops within `config.stopTimeoutMs`; never rejects. */
   stop(): Promise<void>;
@@ -47,7 +49,7 @@ export interface Runtime extends Service {
  * @param config as `loadConfig` gave it
  */
 export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): Runtime {
-  const { logger, embedded, checkQueryOutput = false, appModule, rebuildFrom } = deps;
+  const { logger, embedded, checkQueryOutput = false, appModule, rebuildFrom, pageDir } = deps;
   let phase: Phase = 'starting';
   let assembly: Assembly | undefined;
 
@@ -63,7 +65,7 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
     const ensuring = rebuildFrom === undefined ? {} : { rebuildFrom };
     const signer = await prepareDatabase(app, { url, schema: config.schema, logger, ensuring });
     const shared = { app, config, logger, url, signer, embedded, checkQueryOutput, appModule, ensuring };
-    return assemble({ ...shared, phase: () => phase });
+    return assemble({ ...shared, pageDir, phase: () => phase });
   }
 
   const life = service('tidemark', {

@@ -35,6 +35,7 @@ export interface BannerFacts {
 
 export function banner({ app, urls, database, kafka, samples }: BannerFacts): string {
   const places: readonly (readonly [string, string | undefined])[] = [
+    ['Page', urls.page],
     ['HTTP', urls.http],
     ['API docs', urls.docs],
     ['Realtime', urls.realtime],

@@ -1,4 +1,5 @@
 /** `tidemark start`: runs an application until a signal stops it. */
+import path from 'node:path';
 import { Command } from 'commander';
 import { loadConfig, unknownVariables, type Config } from '../app/config.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../app/embedded/postgres.js';
@@ -15,6 +16,7 @@ interface StartOptions {
   readonly roles?: string;
   readonly port?: string;
   readonly realtimePort?: string;
+  readonly page?: string;
   readonly quiet?: boolean;
 }
 
@@ -77,6 +79,7 @@ async function run(
       logger,
       appModule: module.file,
       ...(embedded ? { embedded } : {}),
+      ...(options.page === undefined ? {} : { pageDir: path.resolve(projectDir, options.page) }),
     });
     const end = untilTheEnd(signals, embedded);
     await Promise.race([runtime.start(), end]);
@@ -114,6 +117,7 @@ export function startCommand({ projectDir }: Surroundings): Command {
     .option('--roles <list>', 'what this process does, like TIDEMARK_ROLES: api, relay, projector, gateway')
     .option('--port <port>', 'like PORT')
     .option('--realtime-port <port>', 'like REALTIME_PORT')
+    .option('--page <dir>', 'folder with a built page, served at / of PORT')
     .option('--quiet', 'print nothing but the log')
     .action(async (file: string | undefined, options: StartOptions) => {
       const config = loadConfig(environment(options));

@@ -103,6 +103,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'A record is larger than its topic takes',
     'Raise `max.message.bytes` of the topic that the message names; the shard waits for it.',
   ),
+  invalid_page: atStart(
+    'The folder of the page cannot be served',
+    'Build the page, and name the folder that the build wrote; it has an index.html.',
+  ),
   invalid_record: inLog(
     'A record of another system does not fit the consumer’s schema',
     'It stands in the dead letters of its topic. Mend the schema, or have the other system mend what it sends.',

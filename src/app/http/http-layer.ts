@@ -15,6 +15,7 @@ import { openApiDocument, serveDocs } from './openapi.js';
 import { operationsOperations, registerOperationsRoutes, type Readiness } from './operations-http.js';
 import { registerOperatorRoutes } from './ops/http.js';
 import { operatorOperations } from './ops/openapi.js';
+import { servePage } from './page/serve.js';
 import { createHttpServer } from './server.js';
 
 export interface HttpLayer extends Layer {
@@ -39,6 +40,13 @@ const dropperOf =
     }
   };
 
+export interface PagePlace {
+  /** Absolute path of its folder. */
+  readonly dir: string;
+  /** The port of the realtime socket; asked when everything else is started. */
+  readonly realtimePort: () => number;
+}
+
 /** For operators: a verification takes two. */
 const OPERATOR_CONNECTIONS = 4;
 
@@ -48,6 +56,8 @@ export function createHttpLayer(
     readonly roles: readonly RoleLayer[];
     readonly version: string;
     readonly readiness: () => Promise<Readiness>;
+    /** A built page to serve beside the API; only where the process has the `api` role. */
+    readonly page?: PagePlace | undefined;
   },
 ): HttpLayer {
   const { app, config, kafka, logger, metrics, registry, announcer } = context;
@@ -78,6 +88,10 @@ export function createHttpLayer(
           operatorOperations(),
         ];
         await serveDocs(server, openApiDocument({ title: app.name, version: options.version }, operations));
+        if (options.page) {
+          const realtime = { port: options.page.realtimePort(), url: config.realtimeUrl };
+          await servePage(server, { app: app.name, dir: options.page.dir, realtime, logger });
+        }
       }
       port = await listen(server, { host: config.host, port: config.port }, 'PORT');
     },
