@@ -1,10 +1,7 @@
-/**
- * Keyset paging: order and "after this row" as SQL. Nulls count as greater than every value, as Postgres orders by
- * default: last where a field rises, first where it falls; so one index serves both directions.
- */
+/** Keyset paging: "after this row" as SQL, in the orders of `projections/ordering.ts`. */
 import { quoteIdent } from '../platform/postgres/database.js';
 import type { Field } from '../domain/fields.js';
-import type { SortField } from './list-request.js';
+import type { SortField } from '../projections/ordering.js';
 import type { FilterValue } from './parameters.js';
 
 const SQL_TYPES = {
@@ -33,10 +30,6 @@ export const equals = (field: Field, value: FilterValue, values: Values): string
   value === null
     ? `${quoteIdent(field.name)} IS NULL`
     : `${quoteIdent(field.name)} = ${values.ofField(field, value)}`;
-
-/** The text behind ORDER BY. */
-export const orderBy = (sort: readonly SortField[]): string =>
-  sort.map(({ field, descending }) => quoteIdent(field.name) + (descending ? ' DESC' : '')).join(', ');
 
 interface Step extends SortField {
   /** The field’s value in the row to go on after. */

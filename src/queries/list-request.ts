@@ -4,6 +4,14 @@ import type { Field } from '../domain/fields.js';
 import { idFault } from '../domain/identifiers.js';
 import type { AnyProjection } from '../domain/projection.js';
 import { TidemarkError, type Fault } from '../platform/errors.js';
+import {
+  decisive,
+  DEFAULT_LIMIT,
+  listFields,
+  MAX_LIMIT,
+  readSort,
+  type SortField,
+} from '../projections/ordering.js';
 import type { CursorBinding } from '../protocol/positions.js';
 import {
   expectedOf,
@@ -21,11 +29,6 @@ export interface Filter {
   readonly value: FilterValue;
 }
 
-export interface SortField {
-  readonly field: Field;
-  readonly descending: boolean;
-}
-
 export interface ListRequest {
   /** By field name, each field once. */
   readonly filters: readonly Filter[];
@@ -38,22 +41,7 @@ export interface ListRequest {
   readonly canonical: string;
 }
 
-export const DEFAULT_LIMIT = 50;
-export const MAX_LIMIT = 1_000;
 const PARAMETERS = new Set(['sort', 'limit', 'page', 'after', 'wait']);
-
-const fieldsByProjection = new WeakMap<AnyProjection, ReadonlyMap<string, Field>>();
-
-/** Fields that a listing may filter and sort by: the key, and whatever stands in an index or a channel. */
-export function listFields(projection: AnyProjection): ReadonlyMap<string, Field> {
-  const known = fieldsByProjection.get(projection);
-  if (known) return known;
-  const names = new Set([projection.key, ...projection.indexes.flat(), ...projection.channels.flat()]);
-  const fields = projection.fields.filter(({ name }) => names.has(name));
-  const made = new Map(fields.map((field) => [field.name, field]));
-  fieldsByProjection.set(projection, made);
-  return made;
-}
 
 function unknownField(projection: AnyProjection, at: string, names: readonly string[]): TidemarkError {
   const known = [...listFields(projection).keys()];
@@ -87,31 +75,11 @@ function filtersOf(projection: AnyProjection, parameters: Parameters): Filter[] 
   return filters;
 }
 
-function sortOf(projection: AnyProjection, text: string | undefined): SortField[] {
-  const fields = listFields(projection);
-  const sort: SortField[] = [];
-  const names = text === undefined ? [] : text.split(',');
-  const unknown = names.map((one) => one.replace(/^-/, '')).filter((name) => !fields.has(name));
-  if (unknown.includes('')) {
-    throw invalidParameter([
-      fault('sort', 'expected field names, separated by commas, each with - before it to turn its order'),
-    ]);
-  }
-  if (unknown.length > 0) throw unknownField(projection, 'sort', unknown);
-  for (const one of names) {
-    const descending = one.startsWith('-');
-    const field = fields.get(descending ? one.slice(1) : one);
-    if (!field) continue;
-    if (sort.some((earlier) => earlier.field === field)) {
-      throw invalidParameter([fault('sort', `${field.name} stands there twice`)]);
-    }
-    sort.push({ field, descending });
-  }
-  // No two rows have the same key: what would come after it decides nothing.
-  const at = sort.findIndex(({ field }) => field.name === projection.key);
-  if (at >= 0) return sort.slice(0, at + 1);
-  const key = fields.get(projection.key);
-  return key ? [...sort, { field: key, descending: false }] : sort;
+function sortOf(projection: AnyProjection, text: string | undefined): readonly SortField[] {
+  const read = readSort(projection, text);
+  if ('fault' in read) throw invalidParameter([fault('sort', read.fault)]);
+  if ('unknown' in read) throw unknownField(projection, 'sort', read.unknown);
+  return read.sort;
 }
 
 /**
@@ -121,8 +89,7 @@ export function parseListRequest(projection: AnyProjection, parameters: Paramete
   const filters = filtersOf(projection, parameters);
   const asked = sortOf(projection, single(parameters, 'sort'));
   const limit = wholeNumber(parameters, 'limit', { min: 1, max: MAX_LIMIT, fallback: DEFAULT_LIMIT });
-  const still = new Set(filters.map(({ field }) => field));
-  const sort = asked.filter(({ field }) => field.name === projection.key || !still.has(field));
+  const sort = decisive(projection, asked, new Set(filters.map(({ field }) => field.name)));
   const canonical = JSON.stringify([
     projection.name,
     filters.map(({ field, value }) => [field.name, value]),

@@ -5,7 +5,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import type { AnyQuery } from '../domain/query.js';
 import { problemResponses, type OperationObject, type Operations } from '../protocol/openapi.js';
 import type { ProblemCode } from '../protocol/problems.js';
-import { DEFAULT_LIMIT, listFields, MAX_LIMIT } from './list-request.js';
+import { DEFAULT_LIMIT, listFields, MAX_LIMIT } from '../projections/ordering.js';
 import { DEFAULT_WAIT_MS, MAX_WAIT_MS } from './read-after.js';
 
 type Parameter = Readonly<Record<string, unknown>>;

@@ -8,8 +8,9 @@ import type { AnyReadModel } from '../domain/tables.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from '../projections/columns.js';
 import { changeLogOf, changeTable, readModelTable } from '../projections/names.js';
+import { orderBy } from '../projections/ordering.js';
 import { isParked } from '../projections/parked/reading.js';
-import { equals, orderBy, rangesAfter, Values } from './keyset.js';
+import { equals, rangesAfter, Values } from './keyset.js';
 import type { ListRequest } from './list-request.js';
 import type { FilterValue } from './parameters.js';
 
