@@ -11,8 +11,10 @@ export const HOUSE = {
   domain: { rooms: [], packages: ['zod'], types: ['kysely'] },
   platform: { rooms: ['protocol'], packages: ['kysely', 'pg', 'pg-copy-streams', 'pino', 'uuid', 'zod'] },
   'event-store': { rooms: ['domain', 'platform', 'protocol'], packages: ['pg', 'lru-cache', 'uuid', 'zod'] },
+  // Who calls, and what of the application is theirs.
+  rights: { rooms: ['domain', 'platform', 'protocol'], packages: ['zod'] },
   commands: {
-    rooms: ['domain', 'event-store', 'platform', 'protocol'],
+    rooms: ['domain', 'event-store', 'platform', 'protocol', 'rights'],
     packages: ['lru-cache', 'uuid', 'zod'],
   },
   outbox: { rooms: ['broker', 'domain', 'event-store', 'platform', 'protocol'], packages: ['pg', 'zod'] },
@@ -27,11 +29,11 @@ export const HOUSE = {
     packages: ['kysely', 'pg', 'lru-cache', 'zod'],
   },
   queries: {
-    rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol'],
+    rooms: ['domain', 'event-store', 'platform', 'projections', 'protocol', 'rights'],
     packages: ['pg', 'kysely', 'zod'],
   },
   realtime: {
-    rooms: ['broker', 'domain', 'event-store', 'platform', 'projections', 'protocol'],
+    rooms: ['broker', 'domain', 'event-store', 'platform', 'projections', 'protocol', 'rights'],
     packages: ['lru-cache', 'secure-json-parse', 'uuid', 'zod'],
   },
   client: { rooms: ['domain', 'protocol'], packages: [], node: false },
@@ -48,6 +50,7 @@ export const HOUSE = {
       'protocol',
       'queries',
       'realtime',
+      'rights',
     ],
     packages: ['*'],
   },
@@ -78,6 +81,7 @@ export const HOUSE = {
 const AT_HOME = {
   pg: [],
   kysely: [],
+  jose: ['src/rights/jwt/**'],
   kafkajs: ['src/broker/kafka/**'],
   'uWebSockets.js': ['src/realtime/sockets/uws/**'],
   // The test kit is a client: Node 20 has no WebSocket of its own.
@@ -141,7 +145,7 @@ const httpOf = (room) =>
     HTTP_FILES.map((glob) => glob.replace('*', room)),
     ['fastify', '@fastify/*'],
   );
-const withHttp = ['commands', 'queries', 'realtime', 'outbox', 'projections'];
+const withHttp = ['commands', 'queries', 'realtime', 'rights', 'outbox', 'projections'];
 
 export default {
   plugins: ['typescript', 'import', 'unicorn', 'oxc', 'promise', 'node'],

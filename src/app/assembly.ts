@@ -29,6 +29,7 @@ import { MetricsRegistry } from './metrics/registry.js';
 import { buildRunner } from './rebuild/runner.js';
 import { createRoles } from './roles/roles.js';
 import { stackOf, type Layer, type Stack } from './stack.js';
+import { createGuard } from '../rights/guard.js';
 import { VERSION } from './version.js';
 
 /** A Postgres that belongs to this process; it is stopped last. */
@@ -100,7 +101,8 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
   const feedObserver = { ...feedMetrics(metrics), ...(config.kafka ? kafkaFeedMetrics(metrics) : {}) };
   const kafka = config.kafka && { ...config.kafka, clientId: app.name };
-  const shared = { app, config, logger, metrics, feedObserver, databases, kafka, signer };
+  const guard = createGuard(app, { logger });
+  const shared = { app, guard, config, logger, metrics, feedObserver, databases, kafka, signer };
   const context = { ...shared, wakeups, announcer, probe, recent, leases, registry };
   const nothing = async (): Promise<void> => undefined;
   const pools = service('pools', { start: nothing, stop: () => databases.end() });

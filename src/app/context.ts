@@ -11,6 +11,7 @@ import type { Signer } from '../platform/signing.js';
 import type { Announcer, Wakeups } from '../platform/wakeups.js';
 import type { ChangeEntry } from '../projections/types.js';
 import type { ProjectionRegistry } from '../projections/versions/registry.js';
+import type { Guard } from '../rights/guard.js';
 import type { FastifyInstance } from 'fastify';
 import type { Operations } from '../protocol/openapi.js';
 import type { Config, Role } from './config.js';
@@ -20,6 +21,8 @@ import type { Layer } from './stack.js';
 
 export interface Context {
   readonly app: AnyApp;
+  /** Who calls, and what of the application is theirs. */
+  readonly guard: Guard;
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;

@@ -1,13 +1,15 @@
 /** The application: what a team hands to Tidemark. Data only; nothing runs here. */
 import type { AnyAggregate } from './aggregate.js';
 import type { AnyConsumer } from './consume.js';
+import { authFrom } from './auth.js';
 import { DefinitionError } from './errors.js';
 import { checkName } from './identifiers.js';
 import type { AnyProjection } from './projection.js';
 import type { AnyQuery } from './query.js';
 import { hasRows } from './sources.js';
 import { retentionFrom, type Retention, type RetentionOptions } from './retention.js';
-import type { AppAuth } from './rights.js';
+import type { AppAuth, Claims } from './rights.js';
+import type { AuthRules } from './rules.js';
 import type { AnyReadModel } from './tables.js';
 
 const DEFAULT_SHARDS = 16;
@@ -134,24 +136,19 @@ function checkConsumers(
   }
 }
 
-/** Off only when that is said: an application that forgot its rights does not begin. */
-function authFrom(where: string, auth: AppAuth): AppAuth {
-  if (auth === 'none') return auth;
-  throw new DefinitionError(`${where}: auth: expected 'none'`);
-}
-
 /**
  * Puts an application together. A module that exports it as default can be started by `tidemark start`.
  * @param options.consumers what is read of other systems’ topics; runs where there is a Kafka
  * @param options.shards shards of every log, 1–256, 16 by default; fixed when a log is created
  * @param options.changes what is kept of each change log; a week and 1 GiB by default
- * @param options.auth `'none'`: everyone is `anonymous` and may do everything, which only a loopback server allows
+ * @param options.auth who may do what; `'none'`: everyone is `anonymous` and may do everything, which only a loopback server allows
  * @throws DefinitionError with what was expected
  */
 export function defineApp<
   const A extends readonly AnyAggregate[],
   const P extends readonly AnyReadModel[] = [],
   const Q extends readonly AnyQuery[] = [],
+  C = Claims,
 >(options: {
   readonly name: string;
   readonly aggregates: A;
@@ -160,7 +157,7 @@ export function defineApp<
   readonly consumers?: readonly AnyConsumer[];
   readonly shards?: number;
   readonly changes?: RetentionOptions;
-  readonly auth: AppAuth;
+  readonly auth: 'none' | AuthRules<NoInfer<A>, NoInfer<P>, NoInfer<Q>, C>;
 }): App<A, P, Q> {
   checkName('app', options.name);
   const where = `app ${options.name}`;
@@ -170,7 +167,7 @@ export function defineApp<
       `${where}: shards ${String(shards)}: expected a whole number from 1 to ${MAX_SHARDS}`,
     );
   const projections: readonly AnyReadModel[] = Object.freeze([...(options.projections ?? [])]);
-  const app: AnyApp = {
+  const app: Omit<AnyApp, 'auth'> = {
     kind: 'app',
     name: options.name,
     aggregates: Object.freeze([...options.aggregates]),
@@ -180,7 +177,6 @@ export function defineApp<
     consumers: Object.freeze([...(options.consumers ?? [])]),
     shards,
     changes: retentionFrom(where, options.changes),
-    auth: authFrom(where, options.auth),
   };
   if (app.aggregates.length === 0) throw new DefinitionError(`${where}: expected at least one aggregate`);
   ofKind(where, 'aggregate', 'aggregate(…).evolve(…).decide(…)', app.aggregates);
@@ -198,7 +194,7 @@ export function defineApp<
   checkSources(where, app);
   checkReads(where, app);
   checkConsumers(where, app);
-  return Object.freeze(app) as App<A, P, Q>;
+  return Object.freeze({ ...app, auth: authFrom(where, options.auth, app) }) as App<A, P, Q>;
 }
 
 export const isApp = (value: unknown): value is AnyApp =>

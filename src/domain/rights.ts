@@ -1,6 +1,6 @@
 /**
- * Rights: who calls, and what of the application is theirs. Rules are data and pure functions, as everything of an
- * application is; who somebody is, is asked of `authenticate` alone. What no rule allows is refused.
+ * Rights: who calls, and what of the application is theirs. Rules are pure functions, as everything of an application is;
+ * who somebody is, is asked of `authenticate` alone. What no rule allows is refused. How rules are typed: `rules.ts`.
  */
 
 export type Claims = Readonly<Record<string, unknown>>;
@@ -22,6 +22,14 @@ export interface Credentials {
   readonly via: 'bearer' | 'cookie' | 'frame';
 }
 
+/**
+ * Says who shows these credentials, or null where they are nobody’s (401). What it throws means that this cannot be told
+ * now (503), and so does an answer that takes longer than five seconds.
+ */
+export type Authenticate<C = Claims> = (
+  credentials: Credentials,
+) => Principal<C> | null | Promise<Principal<C> | null>;
+
 /** A value that a row's field must have. */
 export type ScopeValue = string | number | boolean | null;
 
@@ -31,5 +39,51 @@ export type ScopeValue = string | number | boolean | null;
  */
 export type RowScope = boolean | Readonly<Record<string, ScopeValue>>;
 
-/** `'none'`: rights are off. */
-export type AppAuth = 'none';
+/** What rules are asked, types erased. */
+export interface CommandCall {
+  readonly principal: Principal;
+  readonly streamId: string;
+  readonly command: string;
+  /** As its schema gives it. */
+  readonly input: unknown;
+  /** That is decided on; of a stream without an event the initial one. */
+  readonly state: unknown;
+}
+export interface QueryCall {
+  readonly principal: Principal;
+  readonly input: unknown;
+}
+export interface ViewCall {
+  readonly principal: Principal;
+}
+export interface StreamCall {
+  readonly principal: Principal;
+  readonly streamId: string;
+  /** As the stream is now, whatever of its history is asked for. */
+  readonly state: unknown;
+}
+export interface OperateCall {
+  readonly principal: Principal;
+}
+
+/** A rule with its types erased: what it answers is checked each time. `false` where nothing allows it. */
+export type ErasedRule<Call> = boolean | ((call: Call) => unknown);
+
+/** The rules of an application as they are looked up: a name of its own before `*`. */
+export interface Rights {
+  readonly authenticate: Authenticate;
+  /** Name of the cookie that may hold the token. */
+  readonly cookie: string | undefined;
+  /** Who callers without a token are. */
+  readonly anonymous: Principal | undefined;
+  /** Milliseconds after which the token of an open socket is looked at again. */
+  readonly recheckMs: number;
+  readonly operate: ErasedRule<OperateCall>;
+  command(aggregate: string, command: string): ErasedRule<CommandCall>;
+  query(name: string): ErasedRule<QueryCall>;
+  view(name: string): ErasedRule<ViewCall>;
+  stream(aggregate: string): ErasedRule<StreamCall>;
+}
+
+/** `'none'`: rights are off, everyone is `anonymous` and may do everything. */
+export type AppAuth = 'none' | Rights;

@@ -47,6 +47,17 @@ export const PROBLEMS = {
     'The view has no such filter or sort field',
     'Use one of the fields that the answer lists.',
   ),
+  unauthenticated: entry(
+    401,
+    'Nobody is known by what was shown',
+    'Send a valid token: `Authorization: Bearer <token>`.',
+  ),
+  token_expired: entry(401, 'The token has expired', 'Get a new token, and send the request again with it.'),
+  forbidden: entry(
+    403,
+    'No rule allows it',
+    'Ask for what is yours; who may do what is said in the application’s `auth`.',
+  ),
   forbidden_origin: entry(
     403,
     'The Origin is not on the list',
@@ -137,6 +148,11 @@ export const PROBLEMS = {
   ),
   header_fields_too_large: entry(431, 'The headers are too large', 'Send smaller headers.'),
   too_many_requests: entry(429, 'Too many requests are waiting', 'Send again after `Retry-After` seconds.'),
+  too_many_connections: entry(
+    429,
+    'There are too many connections of this address',
+    'Close some, or come again after `Retry-After` seconds.',
+  ),
   request_aborted: entry(
     499,
     'The client went away before the answer',
@@ -146,6 +162,16 @@ export const PROBLEMS = {
     500,
     'The server failed',
     'The operator finds the cause in the log under the request id.',
+  ),
+  rule_failed: entry(
+    500,
+    'A rule of the application failed',
+    'The operator finds the cause in the log under the request id; nothing was given out.',
+  ),
+  auth_unavailable: entry(
+    503,
+    'Who calls cannot be found out now',
+    'Send again after `Retry-After` seconds; the operator finds the cause in the log.',
   ),
   not_ready: entry(503, 'This process cannot serve now', 'Send again after `Retry-After` seconds.'),
   overloaded: entry(503, 'The server has too much to do', 'Send again after `Retry-After` seconds.'),
