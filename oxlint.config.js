@@ -36,7 +36,8 @@ export const HOUSE = {
     rooms: ['broker', 'domain', 'event-store', 'platform', 'projections', 'protocol', 'rights'],
     packages: ['lru-cache', 'secure-json-parse', 'uuid', 'zod'],
   },
-  client: { rooms: ['domain', 'protocol'], packages: [], node: false },
+  // Runs in a browser: of the domain and of zod only types (test/unit/client/bundle.test.ts looks at what is bundled).
+  client: { rooms: ['domain', 'protocol'], packages: [], types: ['zod'], node: false },
   app: {
     rooms: [
       'broker',

@@ -8,6 +8,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^tidemark\/testing$/, replacement: source('src/testing/index.ts') },
+      { find: /^tidemark\/client$/, replacement: source('src/client/index.ts') },
+      { find: /^tidemark\/react$/, replacement: source('src/client/react/index.ts') },
       { find: /^tidemark$/, replacement: source('src/index.ts') },
     ],
   },

@@ -1,0 +1,34 @@
+/** A line to the gateway: a socket of our own, or the one of another tab. */
+import type { ClientFrame, ServerFrame } from '../../protocol/frames.js';
+import type { ClientError } from '../errors.js';
+
+/** How a line ended. */
+export interface LineEnd {
+  /** Close code of the socket; 1006 where there was none. */
+  readonly code: number;
+  /** When the server wants us back, ms. */
+  readonly reconnectInMs?: number | undefined;
+  /** What is to be told to people. */
+  readonly error?: ClientError | undefined;
+}
+
+export interface LineEvents {
+  /** Frames may be sent. */
+  opened(): void;
+  frame(frame: ServerFrame): void;
+  /** It is over: nothing comes after this. Not called for who closed it. */
+  closed(end: LineEnd): void;
+}
+
+export interface Line {
+  send(frame: ClientFrame): void;
+  /** Finds out soon whether it is still alive. */
+  probe(): void;
+  close(): void;
+}
+
+/** @param refresh the token of the line before was refused */
+export type OpenLine = (events: LineEvents, refresh: boolean) => Line;
+
+/** No close frame came (RFC 6455). */
+export const NO_CODE = 1006;
