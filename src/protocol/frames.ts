@@ -69,8 +69,8 @@ export type ServerFrame =
   | { readonly t: 'chg'; readonly ch: number; readonly at: number; readonly d: readonly ChangePart[] }
   | { readonly t: 'chg'; readonly id: string; readonly at: number; readonly d: readonly ChangePart[] }
   | { readonly t: 'reset'; readonly id: string; readonly reason: ResetReason }
-  | { readonly t: 'unsubbed'; readonly id: string; readonly reason?: string; readonly drop?: boolean }
-  | { readonly t: 'authed'; readonly expiresAt: number }
+  | { readonly t: 'unsubbed'; readonly id: string; readonly reason?: UnsubReason; readonly drop?: true }
+  | { readonly t: 'authed'; readonly expiresAt: number | null }
   | { readonly t: 'pong' }
   | { readonly t: 'hb'; readonly at: number }
   | { readonly t: 'err'; readonly id?: string; readonly code: SocketErrorCode; readonly message: string }
@@ -83,8 +83,17 @@ export const RESET_REASONS = {
   too_far_behind: 'More changes were missed than a replay carries.',
   trimmed: 'The changes after the position were trimmed.',
   position_ahead: 'The position is beyond the end of the log.',
+  rights_changed: 'Other rows are the principal’s than before.',
 } as const;
 export type ResetReason = keyof typeof RESET_REASONS;
+
+/** Why the server ended a subscription; with each of them `drop` says that its rows are nobody’s to show any more. */
+export const UNSUB_REASONS = {
+  token_expired: 'The token has expired, and no other came in time.',
+  token_revoked: 'The token is not accepted any more.',
+  forbidden: 'The principal may not see this any more.',
+} as const;
+export type UnsubReason = keyof typeof UNSUB_REASONS;
 
 /** Codes of `err` frames. `closes` names the close code where the socket is closed after it. */
 export const SOCKET_ERRORS = {
@@ -104,10 +113,27 @@ export const SOCKET_ERRORS = {
     message: 'The cursor was not made by this application for this very subscription.',
     closes: null,
   },
-  windows_off: { message: '`sort` and `limit` are not served by this server.', closes: null },
+  invalid_window: {
+    message: 'The sort or the limit is not one that the view’s listing takes.',
+    closes: null,
+  },
+  too_many_windows: {
+    message: 'The server holds as many windows as it may; subscribe again later, or to less.',
+    closes: null,
+  },
   too_many_rows: { message: 'The snapshot would have more rows than the limit.', closes: null },
   too_many_subscriptions: { message: 'The socket has as many subscriptions as it may.', closes: null },
   auth_off: { message: 'Rights are off; everyone is `anonymous`.', closes: null },
+  auth_refused: { message: 'The token is not accepted.', closes: null },
+  auth_unavailable: {
+    message: 'The token could not be looked at; the one before goes on. Send it again later.',
+    closes: null,
+  },
+  forbidden: { message: 'The principal may not see this.', closes: null },
+  rule_failed: {
+    message: 'The application failed at saying what the principal may see.',
+    closes: null,
+  },
   projection_building: { message: 'The view is being built; subscribe again later.', closes: null },
   unavailable: { message: 'The view cannot be read now; subscribe again.', closes: null },
 } as const satisfies Record<string, { readonly message: string; readonly closes: number | null }>;
@@ -118,7 +144,15 @@ export const CLOSE_CODES = {
   going_away: { code: 4000, meaning: 'The server stops; come back.' },
   slow_consumer: { code: 4001, meaning: 'The client read too slowly; come back with your positions.' },
   server_error: { code: 4002, meaning: 'The server failed on this socket; come back.' },
+  auth_timeout: { code: 4003, meaning: 'No token came in time; come back and send one.' },
+  token_expired: { code: 4004, meaning: 'The token has expired; come back with a fresh one.' },
+  auth_unavailable: { code: 4005, meaning: 'The token could not be looked at; come back later.' },
+  too_many_connections: {
+    code: 4006,
+    meaning: 'The principal has as many sockets as it may; come back later.',
+  },
   frame_too_large: { code: 4500, meaning: 'A frame was far over the limit.' },
   flooding: { code: 4501, meaning: 'The client sends more frames than it may.' },
+  unauthenticated: { code: 4502, meaning: 'The token is not accepted; don’t try again with it.' },
 } as const;
 export type CloseReason = keyof typeof CLOSE_CODES;

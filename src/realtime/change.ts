@@ -1,5 +1,6 @@
 /** One entry of a change log as the gateway keeps it: encoded once, however many channels and sockets it goes to. */
 import type { ChangeEntry, ChannelValue } from '../projections/types.js';
+import { encodeRow } from './encoding.js';
 
 /** What an entry weighs beside its texts: objects, headers, cached values. */
 const OVERHEAD_BYTES = 200;
@@ -49,14 +50,20 @@ export class Change {
 
   /** `[key, seq, row]`; row null where there is none any more. */
   present(): string {
-    this.#present ??= `[${JSON.stringify(this.key)},${this.seq},${this.#row ?? 'null'}]`;
+    this.#present ??= encodeRow(this.key, this.seq, this.#row ?? undefined);
     return this.#present;
   }
 
   /** `[key, seq, null]`, for a channel that the row left. */
   gone(): string {
-    this.#gone ??= `[${JSON.stringify(this.key)},${this.seq},null]`;
+    this.#gone ??= encodeRow(this.key, this.seq, undefined);
     return this.#gone;
+  }
+
+  /** The row after the change, parsed anew; null where there is none. */
+  row(): Fields | null {
+    // A row is an object: it was checked against the row schema when it was written.
+    return this.#row === null ? null : (JSON.parse(this.#row) as Fields);
   }
 
   /** The tuple's values before the change; undefined where there was no row. */
@@ -69,11 +76,18 @@ export class Change {
     return this.#tupleKeys().after[tuple];
   }
 
+  /** Whether channel fields had these values before the change, and have them after it. */
+  matches(fields: readonly string[], values: string): { readonly before: boolean; readonly after: boolean } {
+    // A row is an object: it was checked against the row schema when it was written.
+    const after = this.#row === null ? null : (JSON.parse(this.#row) as Fields);
+    const [[before], [now]] = [keysOf([fields], this.#before), keysOf([fields], after)];
+    return { before: before === values, after: now === values };
+  }
+
   #tupleKeys(): { readonly before: readonly string[]; readonly after: readonly string[] } {
     this.#keys ??= {
       before: keysOf(this.#tuples, this.#before),
-      // A row is an object: it was checked against the row schema when it was written.
-      after: this.#row === null ? [] : keysOf(this.#tuples, JSON.parse(this.#row) as Fields),
+      after: keysOf(this.#tuples, this.row()),
     };
     return this.#keys;
   }

@@ -2,9 +2,19 @@
  * Channels: the ways in which a change log can be watched, each with a number that is good in this process, and the
  * chain of its parts. A part says: in this shard of this channel, after seq `p` comes everything up to `s`.
  */
-import type { ChannelFilter } from './bindings.js';
+import type { ChannelFilter, Within } from './bindings.js';
 import type { Change } from './change.js';
 import type { EncodedPart } from './encoding.js';
+import type { Window } from './windows/window.js';
+import type { WindowFilter, Windows } from './windows/windows.js';
+
+/** A row that is not the principal's, before and after, is none of its business: it hears nothing. */
+function partOfKey(within: Within | undefined, change: Change): string | undefined {
+  if (!within) return change.present();
+  const { before, after } = change.matches(within.fields, within.values);
+  if (after) return change.present();
+  return before ? change.gone() : undefined;
+}
 
 /** What a change is to a channel: its encoded row, or undefined when it does not concern the channel. */
 export function partOf(filter: ChannelFilter, change: Change): string | undefined {
@@ -12,10 +22,12 @@ export function partOf(filter: ChannelFilter, change: Change): string | undefine
     case 'all':
       return change.present();
     case 'key':
-      return change.key === filter.key ? change.present() : undefined;
+      return change.key === filter.key ? partOfKey(filter.within, change) : undefined;
     case 'tuple':
       if (change.after(filter.tuple) === filter.values) return change.present();
       return change.before(filter.tuple) === filter.values ? change.gone() : undefined;
+    case 'window':
+      return partOf(filter.of, change);
   }
 }
 
@@ -29,6 +41,8 @@ export class Channel {
   seats = 0;
   /** Subscriptions that hold it, live or being brought up. */
   users = 0;
+  /** Of a channel that shows a window: its rows. */
+  window: Window | undefined;
   readonly #sent: Map<number, number>;
   readonly #changed = new Map<number, number>();
 
@@ -50,6 +64,7 @@ export class Channel {
   restart(position: readonly number[]): void {
     this.rebase(position);
     this.#changed.clear();
+    this.window?.restart();
   }
 
   /** Up to where the channel’s parts went, shard → seq: what a live subscriber has at the least. */
@@ -75,11 +90,16 @@ export class Channel {
 
   /** Links with no rows for the shards in which the log went on and the channel did not. */
   quietLinks(position: readonly number[]): EncodedPart[] {
+    // Of a window whose rows are being read, something is held back.
+    if (this.window && !this.window.settled) return [];
     return this.shards
       .filter((shard) => (this.#sent.get(shard) ?? 0) < (position[shard] ?? 0))
       .map((shard) => this.link(shard, position[shard] ?? 0, []));
   }
 }
+
+const sameWithin = (a: Within | undefined, b: Within | undefined): boolean =>
+  a?.values === b?.values && JSON.stringify(a?.fields) === JSON.stringify(b?.fields);
 
 /** What a batch of changes is to one channel. */
 export interface Routed {
@@ -92,13 +112,17 @@ export interface Routed {
 export class Channels {
   readonly #nextCh: () => number;
   #all: Channel | undefined;
-  readonly #keys = new Map<string, Channel>();
+  /** By key; of one key there may be several, each within other rights. */
+  readonly #keys = new Map<string, Set<Channel>>();
   readonly #tuples: readonly Map<string, Channel>[];
+  readonly #ofWindows = new Map<string, Channel>();
+  readonly #windows: Pick<Windows, 'open' | 'close' | 'room'>;
   readonly #open = new Set<Channel>();
 
   /** @param tuples how many tuples of fields the projection has channels on */
-  constructor(tuples: number, nextCh: () => number) {
+  constructor(tuples: number, nextCh: () => number, windows: Pick<Windows, 'open' | 'close' | 'room'>) {
     this.#nextCh = nextCh;
+    this.#windows = windows;
     this.#tuples = Array.from({ length: tuples }, () => new Map<string, Channel>());
   }
 
@@ -108,6 +132,11 @@ export class Channels {
 
   [Symbol.iterator](): IterableIterator<Channel> {
     return this.#open.values();
+  }
+
+  /** Whether there is room for the channel of a filter, or it is open already. */
+  hasRoom(filter: ChannelFilter): boolean {
+    return filter.kind !== 'window' || this.#windows.room || this.#ofWindows.has(filter.id);
   }
 
   /** The channel of a filter, opened if need be; every `acquire` is followed by one `release`. */
@@ -123,8 +152,9 @@ export class Channels {
     if (channel.users > 0) return false;
     this.#open.delete(channel);
     const { filter } = channel;
-    if (filter.kind === 'all') this.#all = undefined;
-    else if (filter.kind === 'key') this.#keys.delete(filter.key);
+    if (filter.kind === 'window') this.#closeWindow(filter, channel);
+    else if (filter.kind === 'all') this.#all = undefined;
+    else if (filter.kind === 'key') this.#closeKey(filter.key, channel);
     else this.#tuples[filter.tuple]?.delete(filter.values);
     return true;
   }
@@ -148,7 +178,10 @@ export class Channels {
     for (const change of changes) {
       const present = (): string => change.present();
       note(this.#all, change, present);
-      note(this.#keys.get(change.key), change, present);
+      for (const channel of this.#keys.get(change.key) ?? []) {
+        const part = partOf(channel.filter, change);
+        if (part !== undefined) note(channel, change, () => part);
+      }
       for (const { channels, tuple } of watched) {
         const after = change.after(tuple);
         const before = change.before(tuple);
@@ -161,15 +194,45 @@ export class Channels {
 
   #find(filter: ChannelFilter): Channel | undefined {
     if (filter.kind === 'all') return this.#all;
-    if (filter.kind === 'key') return this.#keys.get(filter.key);
+    if (filter.kind === 'key') return this.#findKey(filter);
+    if (filter.kind === 'window') return this.#ofWindows.get(filter.id);
     return this.#tuples[filter.tuple]?.get(filter.values);
+  }
+
+  #findKey(filter: Extract<ChannelFilter, { kind: 'key' }>): Channel | undefined {
+    for (const channel of this.#keys.get(filter.key) ?? [])
+      if (channel.filter.kind === 'key' && sameWithin(channel.filter.within, filter.within)) return channel;
+    return undefined;
+  }
+
+  #openWindow(filter: WindowFilter, channel: Channel): void {
+    channel.window = this.#windows.open(channel, filter);
+    this.#ofWindows.set(filter.id, channel);
+  }
+
+  #closeWindow(filter: WindowFilter, channel: Channel): void {
+    if (channel.window) this.#windows.close(channel.window);
+    this.#ofWindows.delete(filter.id);
+  }
+
+  #openKey(key: string, channel: Channel): void {
+    const channels = this.#keys.get(key);
+    if (channels) channels.add(channel);
+    else this.#keys.set(key, new Set([channel]));
+  }
+
+  #closeKey(key: string, channel: Channel): void {
+    const channels = this.#keys.get(key);
+    channels?.delete(channel);
+    if (channels?.size === 0) this.#keys.delete(key);
   }
 
   #openChannel(filter: ChannelFilter, position: readonly number[]): Channel {
     const channel = new Channel(this.#nextCh(), filter, position);
     this.#open.add(channel);
-    if (filter.kind === 'all') this.#all = channel;
-    else if (filter.kind === 'key') this.#keys.set(filter.key, channel);
+    if (filter.kind === 'window') this.#openWindow(filter, channel);
+    else if (filter.kind === 'all') this.#all = channel;
+    else if (filter.kind === 'key') this.#openKey(filter.key, channel);
     else this.#tuples[filter.tuple]?.set(filter.values, channel);
     return channel;
   }

@@ -6,14 +6,17 @@ import type { AnyApp } from '../domain/app.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import { hostPolicy, originPolicy } from '../platform/origins.js';
+import { clientAddresses, type TrustedProxies } from '../platform/proxies.js';
 import type { LogHead } from '../platform/postgres/logs.js';
 import type { Signer } from '../platform/signing.js';
 import type { ChangeEntry, ServingGate } from '../projections/types.js';
+import { Admission } from './access/admission.js';
+import { NO_RIGHTS, type SocketRights } from './access/rights.js';
 import { dropLimit, Hub, SWEEP_TURNS } from './hub.js';
 import { gatewaySettings, type GatewaySettings, type GatewaySettingsInput } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
 import type { SocketEngine, SocketServer } from './sockets/port.js';
-import { answerPlain, decideUpgrade } from './upgrade.js';
+import { answerPlain, decideUpgrade, type Access } from './upgrade.js';
 
 export interface GatewayOptions {
   readonly app: AnyApp;
@@ -24,6 +27,10 @@ export interface GatewayOptions {
   readonly gate?: ServingGate;
   readonly signer: Signer;
   readonly logger: Logger;
+  /** Who may see what; without it everyone may see everything. */
+  readonly rights?: SocketRights;
+  /** Proxies whose `X-Forwarded-For` is believed; none unless told otherwise. */
+  readonly trustProxy?: TrustedProxies;
   readonly observer?: GatewayObserver;
   readonly settings?: GatewaySettingsInput;
   /** Origins that browsers may come from; loopback unless told otherwise. */
@@ -84,9 +91,16 @@ class RunningGateway {
   constructor(options: GatewayOptions, settings: GatewaySettings) {
     this.#options = options;
     this.#settings = settings;
-    const access = {
+    const observer = options.observer ?? {};
+    const admission = new Admission(settings);
+    const access: Access = {
       origins: originPolicy(options.origins),
       hosts: hostPolicy(settings.host, options.hosts),
+      clientAddress: clientAddresses(options.trustProxy ?? false),
+      rights: options.rights ?? NO_RIGHTS,
+      admission,
+      stopping: () => this.#stopping,
+      refused: (code) => observer.refused?.(code),
     };
     this.#server = options.engine.create(
       {
@@ -95,9 +109,12 @@ class RunningGateway {
         idleTimeoutSeconds: settings.idleTimeoutSeconds,
       },
       {
-        upgrade: (request) => decideUpgrade(request, access, this.#stopping),
+        upgrade: (request) => decideUpgrade(request, access),
         request: (request) => answerPlain(request, access),
-        open: (socket) => this.#hub.open(socket),
+        open: (socket, caller) => {
+          admission.opened(caller.address);
+          this.#hub.open(socket, caller);
+        },
         message: (socket, data, isBinary) => this.#hub.message(socket, data, isBinary),
         drain: (socket) => this.#hub.drain(socket),
         close: (socket, code) => this.#hub.close(socket, code),
@@ -109,8 +126,10 @@ class RunningGateway {
       feed: options.feed,
       gate: options.gate,
       signer: options.signer,
+      rights: options.rights,
+      left: (caller) => admission.closed(caller.address),
       settings,
-      observer: options.observer ?? {},
+      observer,
       logger: options.logger,
       group: `gateway-${randomUUID()}`,
       publish: (topic, text) => this.#server.publish(topic, text),

@@ -10,11 +10,15 @@ import { FollowedLog } from './followed-log.js';
 import type { Joiner } from './joiner.js';
 import type { GatewaySettings } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
+import { Identities } from './access/identities.js';
+import { NO_RIGHTS, type SocketRights } from './access/rights.js';
+import { Reads } from './reads.js';
 import { Resets, type Later } from './resets.js';
 import { HEARTBEAT_TOPIC, Session, type SessionDeps } from './session.js';
 import { Snapshots } from './snapshots.js';
-import type { Socket } from './sockets/port.js';
+import type { Caller, Socket } from './sockets/port.js';
 import { Turns } from './turns.js';
+import { WindowBudget } from './windows/budget.js';
 
 export interface HubDeps {
   readonly app: AnyApp;
@@ -22,6 +26,10 @@ export interface HubDeps {
   readonly feed: Feed<ChangeEntry>;
   readonly gate?: ServingGate | undefined;
   readonly signer: Signer;
+  /** Who may see what; everyone everything without it. */
+  readonly rights?: SocketRights | undefined;
+  /** Told of each socket that is gone. */
+  readonly left?: (caller: Caller) => void;
   readonly settings: GatewaySettings;
   readonly observer: GatewayObserver;
   readonly logger: Logger;
@@ -44,6 +52,7 @@ export const dropLimit = (settings: GatewaySettings): number =>
 
 export class Hub {
   readonly #deps: HubDeps;
+  readonly #identities: Identities;
   readonly #sessionDeps: SessionDeps;
   readonly #logs = new Map<string, FollowedLog>();
   readonly #sessions = new Map<Socket, Session>();
@@ -54,16 +63,24 @@ export class Hub {
   constructor(deps: HubDeps) {
     this.#deps = deps;
     const turns = new Turns<Joiner>((joiner) => joiner.pump());
+    const { rights = NO_RIGHTS } = deps;
+    this.#identities = new Identities({ ...deps, rights });
+    const reads = new Reads(deps.source, deps.settings, deps.observer);
+    const budget = new WindowBudget(deps.settings);
     this.#sessionDeps = {
       ...deps,
+      rights,
+      identities: this.#identities,
       logs: this.#logs,
-      snapshots: new Snapshots(deps.source, deps.settings, deps.observer),
+      snapshots: new Snapshots(reads, deps.settings),
       resets: new Resets(deps.settings, deps.later),
       schedule: (joiner) => turns.add(joiner),
     };
     for (const projection of deps.app.views) {
       const log = new FollowedLog({
         ...deps,
+        reads,
+        budget,
         projection,
         shards: deps.app.shards,
         nextCh: () => ++this.#lastCh,
@@ -71,6 +88,9 @@ export class Hub {
         makeRoom: (bytes) => this.#makeRoom(bytes),
         broken: (broken, reason) => {
           for (const session of this.#sessions.values()) session.reset(broken, reason);
+        },
+        abandoned: (channel, code, message) => {
+          for (const session of this.#sessions.values()) session.abandon(channel, code, message);
         },
       });
       this.#logs.set(projection.name, log);
@@ -90,9 +110,8 @@ export class Hub {
     return [...this.#sessions.values()];
   }
 
-  open(socket: Socket): void {
-    this.#deps.observer.socketOpened?.();
-    this.#sessions.set(socket, new Session(this.#sessionDeps, socket));
+  open(socket: Socket, caller: Caller): void {
+    this.#sessions.set(socket, new Session(this.#sessionDeps, socket, caller));
   }
 
   message(socket: Socket, data: Uint8Array, isBinary: boolean): void {
@@ -115,6 +134,7 @@ export class Hub {
     if (!session) return;
     this.#sessions.delete(socket);
     session.closed();
+    this.#deps.left?.(session.caller);
     this.#deps.observer.socketClosed?.(code);
   }
 
@@ -128,11 +148,13 @@ export class Hub {
     for (const log of this.#logs.values()) log.sweep(this.#sweep, SWEEP_TURNS);
   }
 
-  /** Looks at every socket whether its client reads. */
+  /** Looks at every socket whether its client reads, and whose token is good no more. */
   check(): void {
     this.#published = 0;
     const now = performance.now();
+    this.#identities.check(now);
     for (const session of this.#sessions.values()) session.check(now);
+    for (const log of this.#logs.values()) log.checkWindows(now);
   }
 
   headsSeen(heads: readonly LogHead[]): void {

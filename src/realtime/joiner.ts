@@ -50,6 +50,14 @@ export interface JoinerDeps {
   schedule(joiner: Joiner): void;
 }
 
+/** What is joined. */
+export interface Joining {
+  readonly log: FollowedLog;
+  readonly channel: Channel;
+  /** Of the rights that the subscriptions stand under: the end of the epoch that the client is given. */
+  readonly mark: string;
+}
+
 type Phase = 'verify' | 'held' | 'snapshot' | 'replay' | 'ended';
 
 export class Joiner implements Waiter, Held {
@@ -57,6 +65,7 @@ export class Joiner implements Waiter, Held {
   readonly channel: Channel;
   /** Subscriptions that are brought up together: they stand at the same place. */
   readonly ids: Set<string>;
+  readonly mark: string;
   readonly #deps: JoinerDeps;
   readonly #host: JoinerHost;
   #phase: Phase = 'snapshot';
@@ -80,11 +89,12 @@ export class Joiner implements Waiter, Held {
   #base = new Map<number, number>();
   #replayed = 0;
 
-  constructor(deps: JoinerDeps, host: JoinerHost, log: FollowedLog, channel: Channel, ids: Iterable<string>) {
+  constructor(deps: JoinerDeps, host: JoinerHost, { log, channel, mark }: Joining, ids: Iterable<string>) {
     this.#deps = deps;
     this.#host = host;
     this.log = log;
     this.channel = channel;
+    this.mark = mark;
     this.ids = new Set(ids);
   }
 
@@ -308,7 +318,7 @@ export class Joiner implements Waiter, Held {
   #goLive(): void {
     const { ch, shards } = this.channel;
     const pos = this.log.positionOf(shards);
-    this.#each((id) => encodeLive(id, ch, this.log.epoch, pos));
+    this.#each((id) => encodeLive(id, ch, this.log.epoch + this.mark, pos));
     if (this.#replayed > 0) this.#deps.observer.replayed?.(this.log.projection.name, this.#replayed);
     this.end();
     this.#host.seated(this);

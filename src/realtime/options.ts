@@ -9,6 +9,21 @@ const ms = (byDefault: number) => z.int().min(1).max(86_400_000).default(byDefau
 export const gatewaySettings = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
   port: z.int().min(0).max(65_535).default(3001).describe('Port to listen on; 0 takes a free one.'),
+  maxSockets: count(20_000).describe('Sockets of this process; whoever comes beyond is told 503.'),
+  maxSocketsPerAddress: count(1_000).describe(
+    'Sockets of one client address (of one /64 with IPv6); beyond 429. Callers on the same machine are not counted.',
+  ),
+  maxSocketsPerPrincipal: count(100).describe(
+    'Sockets of one principal, but for the anonymous one; the next is closed.',
+  ),
+  authTimeoutMs: ms(5_000).describe('So long a socket may be without a token that is accepted.'),
+  authConcurrency: count(64).describe('Tokens that are looked at at the same time.'),
+  authGraceMs: ms(300_000).describe(
+    'So long a socket goes on when its token was good and can’t be looked at again, as `authenticate` fails.',
+  ),
+  heldFrameBytes: count(64 * KIB).describe(
+    'Frames that a socket may send ahead while its token is looked at.',
+  ),
   heartbeatMs: ms(15_000).describe('Time between two `hb` frames.'),
   quietMs: ms(5_000).describe(
     'After so long without one, a channel that fell behind its log gets a part with no rows.',
@@ -30,6 +45,11 @@ export const gatewaySettings = z.strictObject({
   snapshotCacheBytes: count(32 * MIB).describe(
     'Encoded snapshots that are kept for the next who ask, as long as they are exact.',
   ),
+  maxWindows: count(10_000).describe(
+    'Windows (`sort`, `limit`) that are open at the same time; those who watch the same one share it.',
+  ),
+  maxWindowBytes: count(16 * MIB).describe('Memory that the rows of one window may take.'),
+  windowBytes: count(256 * MIB).describe('Memory that the rows of all windows may take.'),
   snapshotConcurrency: count(3).describe('Snapshots that are read at the same time.'),
   resetBatch: count(100).describe(
     'When a log is broken (rebuilt, trimmed under its readers), so many subscriptions are reset at once; …',

@@ -3,7 +3,9 @@ import type { AnyProjection } from '../domain/projection.js';
 import type { LogPage } from '../event-store/types.js';
 import type { LogHead } from '../platform/postgres/logs.js';
 import type { ChangeEntry, RowsSnapshot, SnapshotFilter } from '../projections/types.js';
-import type { ResetReason, SocketErrorCode } from '../protocol/frames.js';
+import type { ResetReason, SocketErrorCode, UnsubReason } from '../protocol/frames.js';
+import type { ProblemCode } from '../protocol/problems.js';
+import type { AuthFailure } from './access/identities.js';
 
 /** Reads of change logs and their read models. Nothing here is asked per socket: see `followed-log.ts`. */
 export interface ChangeSource {
@@ -15,9 +17,19 @@ export interface ChangeSource {
   readSnapshot(projection: AnyProjection, filter: SnapshotFilter, maxRows: number): Promise<RowsSnapshot>;
 }
 
+/** `waiting` for a token that is accepted; `slow`: its client does not read. */
+export type SocketState = 'waiting' | 'open' | 'slow';
+
 /** Counts for metrics. Every method is called in the turn in which the thing happened; none may throw. */
 export interface GatewayObserver {
-  socketOpened?(): void;
+  /** @param from undefined: it was opened. @param to undefined: it is closed */
+  socketMoved?(from: SocketState | undefined, to: SocketState | undefined): void;
+  /** A socket was not let in. */
+  refused?(code: ProblemCode): void;
+  /** A token was not accepted, or could not be looked at. */
+  authFailed?(why: AuthFailure): void;
+  /** A right was lost under a subscription. */
+  dropped?(view: string, why: UnsubReason): void;
   /** @param code WebSocket close code */
   socketClosed?(code: number): void;
   subscribed?(view: string): void;

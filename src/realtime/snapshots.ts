@@ -4,10 +4,12 @@ import type { ShardSeq } from '../protocol/positions.js';
 import type { SnapshotFilter } from '../projections/types.js';
 import type { ChannelFilter } from './bindings.js';
 import type { Channel } from './channels.js';
-import { Gate } from '../platform/coalesced.js';
 import type { FollowedLog } from './followed-log.js';
 import type { GatewaySettings } from './options.js';
-import type { ChangeSource, GatewayObserver } from './ports.js';
+import { encodeRow } from './encoding.js';
+import type { Reads } from './reads.js';
+import type { ShownRow } from './windows/differences.js';
+import type { Window } from './windows/window.js';
 
 const KEEP_MS = 1_000;
 /** Changes after a kept snapshot that are replayed rather than reading it again; more where it has more rows. */
@@ -20,6 +22,8 @@ export interface SnapshotPages {
   readonly tooMany: boolean;
   /** Rows of one frame each: `[key, rev, row]` joined by commas. At least one, unless there are too many rows. */
   readonly pages: readonly string[];
+  /** Of a window: the rows of the pages. */
+  readonly shown?: ReadonlyMap<string, ShownRow>;
 }
 
 interface Kept {
@@ -30,19 +34,20 @@ interface Kept {
 
 const toFilter = (filter: ChannelFilter): SnapshotFilter => {
   if (filter.kind === 'all') return {};
-  return filter.kind === 'key' ? { key: filter.key } : { where: filter.where };
+  if (filter.kind === 'window') return toFilter(filter.of);
+  if (filter.kind === 'tuple') return { where: filter.where };
+  return { key: filter.key, ...(filter.within ? { where: filter.within.where } : {}) };
 };
 
-/** @param frameBytes a page is at most about so large; a larger row stands alone */
-function paginate(
-  rows: readonly (readonly [key: string, rev: number, row: string])[],
-  frameBytes: number,
-): string[] {
+/**
+ * @param rows `[key,rev,row]` each
+ * @param frameBytes a page is at most about so large; a larger row stands alone
+ */
+function paginate(rows: Iterable<string>, frameBytes: number): string[] {
   const pages: string[] = [];
   let page: string[] = [];
   let size = 0;
-  for (const [key, rev, row] of rows) {
-    const text = `[${JSON.stringify(key)},${rev},${row}]`;
+  for (const text of rows) {
     const bytes = Buffer.byteLength(text);
     if (page.length > 0 && size + bytes > frameBytes) {
       pages.push(page.join(','));
@@ -67,19 +72,16 @@ function asOf(log: FollowedLog, channel: Channel, snapshot: SnapshotPages): Snap
 }
 
 export class Snapshots {
-  readonly #source: ChangeSource;
+  readonly #reads: Reads;
   readonly #settings: GatewaySettings;
-  readonly #observer: GatewayObserver;
-  readonly #gate: Gate;
   readonly #running = new Map<Channel, Promise<SnapshotPages>>();
   readonly #kept: LRUCache<Channel, Kept>;
-  #lastRead = 0;
+  /** Pages of windows as they are now: rows → pages. */
+  readonly #ofWindows = new WeakMap<ReadonlyMap<string, ShownRow>, readonly string[]>();
 
-  constructor(source: ChangeSource, settings: GatewaySettings, observer: GatewayObserver) {
-    this.#source = source;
+  constructor(reads: Reads, settings: GatewaySettings) {
+    this.#reads = reads;
     this.#settings = settings;
-    this.#observer = observer;
-    this.#gate = new Gate(settings.snapshotConcurrency);
     this.#kept = new LRUCache({
       maxSize: settings.snapshotCacheBytes,
       ttl: KEEP_MS,
@@ -89,7 +91,7 @@ export class Snapshots {
 
   /** When one was read last, ms of the monotonic clock. */
   get lastRead(): number {
-    return this.#lastRead;
+    return this.#reads.last;
   }
 
   /**
@@ -98,14 +100,29 @@ export class Snapshots {
    * @throws whatever the read throws
    */
   read(log: FollowedLog, channel: Channel, near: boolean): Promise<SnapshotPages> {
+    if (channel.window) return this.#ofWindow(log, channel.window);
     const kept = this.#kept.get(channel);
     if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(asOf(log, channel, kept.snapshot));
     if (near && kept && this.#isNear(log, channel, kept)) return Promise.resolve(kept.snapshot);
     const running = this.#running.get(channel);
     if (running) return running;
-    const read = this.#gate.run(() => this.#read(log, channel)).finally(() => this.#running.delete(channel));
+    const read = this.#read(log, channel).finally(() => this.#running.delete(channel));
     this.#running.set(channel, read);
     return read;
+  }
+
+  /** A window has its rows: they are read when it is opened, and encoded once for all who come before its next change. */
+  async #ofWindow(log: FollowedLog, window: Window): Promise<SnapshotPages> {
+    do await window.whenSettled();
+    while (!window.settled);
+    const { shown } = window;
+    let pages = this.#ofWindows.get(shown);
+    if (!pages) {
+      const texts = [...shown.values()].map(({ text }) => text);
+      pages = paginate(texts, this.#settings.outFrameBytes);
+      this.#ofWindows.set(shown, pages);
+    }
+    return { epoch: log.epoch, pos: new Map(log.position.entries()), tooMany: false, pages, shown };
   }
 
   /** The channel is closed: what was kept for it can never be asked for again. */
@@ -137,15 +154,17 @@ export class Snapshots {
   async #read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
     const { maxSnapshotRows, outFrameBytes } = this.#settings;
     const { generation } = log;
-    const began = performance.now();
-    const read = await this.#source.readSnapshot(log.projection, toFilter(channel.filter), maxSnapshotRows);
-    this.#lastRead = performance.now();
-    this.#observer.snapshotRead?.(log.projection.name, read.rows.length, (performance.now() - began) / 1_000);
+    const read = await this.#reads.read(log.projection, toFilter(channel.filter), maxSnapshotRows);
     const snapshot: SnapshotPages = {
       epoch: read.epoch,
       pos: positionMap(read.pos),
       tooMany: read.tooMany,
-      pages: read.tooMany ? [] : paginate(read.rows, outFrameBytes),
+      pages: read.tooMany
+        ? []
+        : paginate(
+            read.rows.map((row) => encodeRow(...row)),
+            outFrameBytes,
+          ),
     };
     if (channel.users > 0 && !read.tooMany)
       this.#kept.set(channel, { generation, rows: read.rows.length, snapshot });

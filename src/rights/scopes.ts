@@ -50,12 +50,10 @@ export function checkedScope(
 
 /**
  * A short name of a scope, for positions that are bound to it; undefined for all rows, as while rights are off. The fields
- * stand in one order (`checkedScope`).
+ * stand in one order (`checkedScope`). Hex, as it stands at the end of the epochs that sockets are given.
  */
 export const scopeHash = (scope: RowScope): string | undefined =>
-  scope === true
-    ? undefined
-    : createHash('sha256').update(JSON.stringify(scope)).digest('base64url').slice(0, 22);
+  scope === true ? undefined : createHash('sha256').update(JSON.stringify(scope)).digest('hex').slice(0, 24);
 
 /** Both have to hold. @returns undefined where no row can have both, `{}` where all rows are asked for and may be */
 export function conditionsWithin(where: Conditions, scope: RowScope): Conditions | undefined {

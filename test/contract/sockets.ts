@@ -3,6 +3,7 @@ import { connect, type Socket as NetSocket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isTidemarkError } from '../../src/platform/errors.js';
 import type {
+  Caller,
   Refusal,
   Socket,
   SocketEngine,
@@ -20,10 +21,13 @@ const REFUSAL: Refusal = {
   body: '{"code":"teapot"}',
 };
 
+const CALLER: Caller = { address: '10.0.0.7', credentials: { token: 'shown', via: 'cookie' } };
+
 /** A server whose handlers only note what happens. */
 class Fixture {
   readonly requests: SocketRequest[] = [];
   readonly sockets: Socket[] = [];
+  readonly callers: Caller[] = [];
   readonly messages: { readonly socket: Socket; readonly text: string; readonly isBinary: boolean }[] = [];
   readonly closed: { readonly socket: Socket; readonly code: number }[] = [];
   readonly drained: Socket[] = [];
@@ -42,14 +46,15 @@ class Fixture {
       {
         upgrade: (request) => {
           note(this.requests, request);
-          return on.upgrade?.(request) ?? { protocol: request.protocols[0] };
+          return on.upgrade?.(request) ?? { protocol: request.protocols[0], caller: CALLER };
         },
         request: (request) => {
           note(this.requests, request);
           return REFUSAL;
         },
-        open: (socket) => {
-          on.open?.(socket);
+        open: (socket, caller) => {
+          on.open?.(socket, caller);
+          this.callers.push(caller);
           note(this.sockets, socket);
         },
         message: (socket, data, isBinary) => {
@@ -147,11 +152,14 @@ export function socketContract(engine: SocketEngine): void {
 
   describe('the upgrade', () => {
     it('tells path, host, origin and subprotocols, and speaks the one that was chosen', async () => {
-      await start({ upgrade: () => ({ protocol: 'b.v2' }) });
-      const client = await fixture.client(
-        { protocols: ['a.v1', 'b.v2'], headers: { origin: 'https://x.example' } },
-        '/some/where?with=query',
-      );
+      await start({ upgrade: () => ({ protocol: 'b.v2', caller: CALLER }) });
+      const headers = {
+        origin: 'https://x.example',
+        authorization: 'Bearer t',
+        cookie: 'a=1; b=2',
+        'x-forwarded-for': '10.0.0.1, 10.0.0.2',
+      };
+      const client = await fixture.client({ protocols: ['a.v1', 'b.v2'], headers }, '/some/where?with=query');
       clients.push(client);
       expect(client.ws.protocol).toBe('b.v2');
       expect(fixture.requests).toEqual([
@@ -162,8 +170,23 @@ export function socketContract(engine: SocketEngine): void {
           origin: 'https://x.example',
           protocols: ['a.v1', 'b.v2'],
           upgrade: true,
+          remoteAddress: '127.0.0.1',
+          authorization: 'Bearer t',
+          cookie: 'a=1; b=2',
+          forwardedFor: '10.0.0.1, 10.0.0.2',
         },
       ]);
+      await fixture.until(() => fixture.sockets[0]);
+      expect(fixture.callers).toEqual([CALLER]);
+    });
+
+    it('tells every line of X-Forwarded-For: the last is the proxy’s, whatever the client wrote before', async () => {
+      await start();
+      const headers = 'host: x\r\nx-forwarded-for: 6.6.6.6\r\nx-forwarded-for: 10.0.0.2\r\n';
+      const socket = await raw(fixture.port, `GET /realtime HTTP/1.1\r\n${headers}\r\n`);
+      await fixture.until(() => fixture.requests[0]);
+      socket.destroy();
+      expect(fixture.requests[0]?.forwardedFor).toBe('6.6.6.6, 10.0.0.2');
     });
 
     it('does without a subprotocol where none is offered', async () => {

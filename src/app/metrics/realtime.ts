@@ -1,13 +1,39 @@
 /** What is measured of the gateway. */
-import type { GatewayObserver } from '../../realtime/ports.js';
+import type { GatewayObserver, SocketState } from '../../realtime/ports.js';
 import type { MetricsRegistry } from './registry.js';
 
+const STATES: readonly SocketState[] = ['open', 'waiting', 'slow'];
+
 export function gatewayMetrics(registry: MetricsRegistry): GatewayObserver {
-  return { ...socketMetrics(registry), ...deliveryMetrics(registry) };
+  return { ...socketMetrics(registry), ...accessMetrics(registry), ...deliveryMetrics(registry) };
+}
+
+function accessMetrics(registry: MetricsRegistry): GatewayObserver {
+  const refused = registry.counter('sockets_refused_total', 'Sockets not let in, by code.', ['code']);
+  const failures = registry.counter(
+    'socket_auth_failures_total',
+    'Tokens on sockets that were not accepted, or could not be looked at.',
+    ['reason'],
+  );
+  const dropped = registry.counter('subscriptions_dropped_total', 'Subscriptions that lost their right.', [
+    'view',
+    'reason',
+  ]);
+  return {
+    refused: (code) => refused.inc({ code }),
+    authFailed: (reason) => failures.inc({ reason }),
+    dropped: (view, reason) => dropped.inc({ view, reason }),
+  };
 }
 
 function socketMetrics(registry: MetricsRegistry): GatewayObserver {
   const sockets = registry.gauge('sockets', 'Sockets open now.');
+  const states = registry.gauge(
+    'sockets_by_state',
+    'Sockets: `open`, `waiting` for a token that is accepted, or `slow` to read.',
+    ['state'],
+  );
+  for (const state of STATES) states.set({ state }, 0);
   const closed = registry.counter('sockets_closed_total', 'Sockets closed, by close code.', ['code']);
   const subscriptions = registry.gauge('subscriptions', 'Subscriptions now.', ['view']);
   const framesIn = registry.counter('frames_in_total', 'Frames from clients.');
@@ -19,11 +45,13 @@ function socketMetrics(registry: MetricsRegistry): GatewayObserver {
   const slow = registry.counter('slow_consumers_total', 'Sockets that read too slowly.', ['what']);
   const errors = registry.counter('socket_errors_total', 'Error frames, by code.', ['code']);
   return {
-    socketOpened: () => sockets.inc(),
-    socketClosed(code) {
-      sockets.dec();
-      closed.inc({ code });
+    socketMoved(from, to) {
+      if (from) states.dec({ state: from });
+      else sockets.inc();
+      if (to) states.inc({ state: to });
+      else sockets.dec();
     },
+    socketClosed: (code) => closed.inc({ code }),
     subscribed: (view) => subscriptions.inc({ view }),
     unsubscribed: (view) => subscriptions.dec({ view }),
     framesIn: (count) => framesIn.inc(count),

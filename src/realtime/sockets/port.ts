@@ -2,6 +2,8 @@
  * The socket port: what the gateway needs of a WebSocket server, and nothing more. Two engines stand behind it (`uws`,
  * `ws`); both run the same contract suite. Frames sent and published reach a socket in the order of the calls.
  */
+import type { Credentials } from '../../domain/rights.js';
+import type { StreamAnswer } from './byte-stream.js';
 
 /** `buffered`: it goes out as the client reads; `dropped`: the socket was over its limit (or closed) and it is lost. */
 export type SendResult = 'sent' | 'buffered' | 'dropped';
@@ -27,11 +29,37 @@ export interface SocketRequest {
   readonly method: string;
   /** Path without the query. */
   readonly path: string;
+  /** As it stands in the URL, without the `?`; empty where there is none. */
+  readonly query: string;
   readonly host: string | undefined;
   readonly origin: string | undefined;
   /** Subprotocols that the client offers. */
   readonly protocols: readonly string[];
   readonly upgrade: boolean;
+  /** Address of the peer, as text: of a proxy where there is one. */
+  readonly remoteAddress: string;
+  readonly authorization: string | undefined;
+  readonly cookie: string | undefined;
+  /** `X-Forwarded-For`, all of its lines in their order, joined by commas. */
+  readonly forwardedFor: string | undefined;
+  readonly lastEventId: string | undefined;
+}
+
+/** Who opens a socket, as far as the request tells. */
+export interface Caller {
+  /** Of the client: of who a trusted proxy says it is. */
+  readonly address: string;
+  /** What the request showed; undefined when nothing. */
+  readonly credentials: Credentials | undefined;
+  /** It cannot send frames: what it showed is all that there will be. */
+  readonly receivesOnly?: boolean;
+}
+
+/** A request that may become a socket. */
+export interface Admitted {
+  /** The subprotocol to speak; undefined: none was offered. */
+  readonly protocol: string | undefined;
+  readonly caller: Caller;
 }
 
 /** A plain HTTP answer. */
@@ -41,12 +69,13 @@ export interface Refusal {
   readonly body: string;
 }
 
+export type Answer = Refusal | StreamAnswer;
+
 export interface SocketHandlers {
-  /** The subprotocol to speak (undefined: none was offered), or why not. */
-  upgrade(request: SocketRequest): { readonly protocol: string | undefined } | Refusal;
-  /** Any request that is no upgrade. */
-  request(request: SocketRequest): Refusal;
-  open(socket: Socket): void;
+  upgrade(request: SocketRequest): Admitted | Refusal;
+  /** Any request that is no upgrade: a whole answer, or one that goes on. Its promise must not reject. */
+  request(request: SocketRequest): Answer | Promise<Answer>;
+  open(socket: Socket, caller: Caller): void;
   /** @param data valid only until the handler returns */
   message(socket: Socket, data: Uint8Array, isBinary: boolean): void;
   /** What was buffered went out, or some of it. */

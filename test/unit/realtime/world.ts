@@ -25,6 +25,8 @@ export type Step =
   | { do: 'rebuild'; further: boolean }
   | { do: 'trim'; shard: number; back: number };
 
+const CALLER = { address: '127.0.0.1', credentials: undefined };
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export class World {
@@ -38,7 +40,7 @@ export class World {
 
   async begin(): Promise<void> {
     await this.#startHub();
-    for (const one of this.clients) this.hub.open(one.socket);
+    for (const one of this.clients) this.hub.open(one.socket, CALLER);
   }
 
   #hub(): Hub {
@@ -167,7 +169,7 @@ export class World {
     if (!one) return;
     this.hub.close(one.socket, 1006);
     one.socket = new ModelSocket();
-    this.hub.open(one.socket);
+    this.hub.open(one.socket, CALLER);
     for (const known of one.views.values()) this.send(index, known.subscribe());
   }
 

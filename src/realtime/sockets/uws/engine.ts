@@ -7,6 +7,8 @@ import { STATUS_CODES } from 'node:http';
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, WebSocket } from 'uWebSockets.js';
 import { listenFailure } from '../listen-failure.js';
 import type {
+  Answer,
+  Caller,
   Refusal,
   SendResult,
   Socket,
@@ -18,10 +20,12 @@ import type {
 } from '../port.js';
 import { offeredProtocols } from '../subprotocols.js';
 import type { UwsLibrary } from './load.js';
+import { UwsStream } from './stream.js';
 
 interface UserData {
   socket: UwsSocket | undefined;
   readonly remoteAddress: string;
+  readonly caller: Caller;
 }
 
 /** Every socket stays in this topic, so that it never leaves its last one. */
@@ -76,13 +80,29 @@ class UwsSocket implements Socket {
 const header = (request: HttpRequest, name: string): string | undefined =>
   request.getHeader(name) || undefined;
 
-const describe = (request: HttpRequest, upgrade: boolean): SocketRequest => ({
+/** All lines of a header: `getHeader` knows the first only, which is the client’s where a proxy adds one of its own. */
+function lines(request: HttpRequest, wanted: string): string | undefined {
+  if (request.getHeader(wanted) === '') return undefined;
+  const found: string[] = [];
+  request.forEach((name, value) => {
+    if (name === wanted) found.push(value);
+  });
+  return found.join(', ');
+}
+
+const describe = (response: HttpResponse, request: HttpRequest, upgrade: boolean): SocketRequest => ({
   method: request.getMethod().toUpperCase(),
   path: request.getUrl(),
+  query: request.getQuery(),
   host: header(request, 'host'),
   origin: header(request, 'origin'),
   protocols: offeredProtocols(header(request, 'sec-websocket-protocol')),
   upgrade,
+  remoteAddress: Buffer.from(response.getRemoteAddressAsText()).toString(),
+  authorization: header(request, 'authorization'),
+  cookie: header(request, 'cookie'),
+  forwardedFor: lines(request, 'x-forwarded-for'),
+  lastEventId: header(request, 'last-event-id'),
 });
 
 function answer(response: HttpResponse, refusal: Refusal): void {
@@ -91,6 +111,25 @@ function answer(response: HttpResponse, refusal: Refusal): void {
     for (const [name, value] of Object.entries(refusal.headers)) response.writeHeader(name, value);
     response.end(refusal.body, true);
   });
+}
+
+/** The answer, at once or when it is known; the request is gone by then, and its client may be. */
+function respond(
+  response: HttpResponse,
+  remoteAddress: string,
+  given: Answer | Promise<Answer>,
+  { maxBackpressureBytes }: SocketServerOptions,
+): void {
+  const stream = new UwsStream(response, remoteAddress, maxBackpressureBytes);
+  response.onAborted(() => stream.closed());
+  const give = (known: Answer): void => {
+    if (!stream.open) return;
+    if ('status' in known) return answer(response, known);
+    stream.begin(known.headers);
+    stream.listen(known.open(stream));
+  };
+  if (given instanceof Promise) void given.then(give);
+  else give(given);
 }
 
 class UwsServer implements SocketServer {
@@ -110,11 +149,12 @@ class UwsServer implements SocketServer {
       idleTimeout: options.idleTimeoutSeconds,
       sendPingsAutomatically: true,
       upgrade: (response, request, context) => {
-        const decision = handlers.upgrade(describe(request, true));
+        const described = describe(response, request, true);
+        const decision = handlers.upgrade(described);
         if ('status' in decision) return answer(response, decision);
-        const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString();
+        const { caller } = decision;
         response.upgrade<UserData>(
-          { socket: undefined, remoteAddress },
+          { socket: undefined, remoteAddress: described.remoteAddress, caller },
           request.getHeader('sec-websocket-key'),
           decision.protocol ?? '',
           '',
@@ -124,7 +164,7 @@ class UwsServer implements SocketServer {
       open: (ws) => {
         const data = ws.getUserData();
         data.socket = new UwsSocket(ws, data.remoteAddress);
-        handlers.open(data.socket);
+        handlers.open(data.socket, data.caller);
       },
       message: (ws, message, isBinary) => {
         const { socket } = ws.getUserData();
@@ -143,7 +183,8 @@ class UwsServer implements SocketServer {
       },
     });
     this.#app.any('/*', (response, request) => {
-      answer(response, handlers.request(describe(request, false)));
+      const described = describe(response, request, false);
+      respond(response, described.remoteAddress, handlers.request(described), options);
     });
   }
 

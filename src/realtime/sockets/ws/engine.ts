@@ -1,10 +1,18 @@
 /** The socket port on the `ws` package, for where uWebSockets.js does not load. Topics are sets; a frame is encoded once. */
-import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { listenFailure } from '../listen-failure.js';
 import type {
+  Answer,
+  Caller,
   Refusal,
   SendResult,
   Socket,
@@ -15,6 +23,7 @@ import type {
   SocketServerOptions,
 } from '../port.js';
 import { offeredProtocols } from '../subprotocols.js';
+import { NodeStream } from './stream.js';
 
 /** How long a client may take to answer a close frame before it is cut off. */
 const CLOSE_GRACE_MS = 5_000;
@@ -111,14 +120,39 @@ function outOf<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   if (set?.size === 0) map.delete(key);
 }
 
+function splitUrl(url: string): { readonly path: string; readonly query: string } {
+  const mark = url.indexOf('?');
+  return mark < 0 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) };
+}
+
+const oneOf = (header: string | string[] | undefined): string | undefined => [header ?? []].flat()[0];
+
 const describe = (message: IncomingMessage, upgrade: boolean): SocketRequest => ({
   method: message.method ?? 'GET',
-  path: (message.url ?? '/').split('?', 1)[0] ?? '/',
+  ...splitUrl(message.url ?? '/'),
   host: message.headers.host,
   origin: message.headers.origin,
   protocols: offeredProtocols(message.headers['sec-websocket-protocol']),
   upgrade,
+  remoteAddress: message.socket.remoteAddress ?? '',
+  authorization: message.headers.authorization,
+  cookie: message.headers.cookie,
+  lastEventId: oneOf(message.headers['last-event-id']),
+  forwardedFor: [message.headers['x-forwarded-for'] ?? []].flat().join(', ') || undefined,
 });
+
+/** The answer, at once or when it is known; its client may be gone by then. */
+function respond(response: ServerResponse, stream: NodeStream, given: Answer | Promise<Answer>): void {
+  const give = (known: Answer): void => {
+    if (response.destroyed) return;
+    if ('status' in known)
+      return void response.writeHead(known.status, { ...known.headers, connection: 'close' }).end(known.body);
+    stream.begin(known.headers);
+    stream.listen(known.open(stream));
+  };
+  if (given instanceof Promise) void given.then(give);
+  else give(given);
+}
 
 /** A refused upgrade has no response object: the answer is written by hand. */
 function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
@@ -154,8 +188,9 @@ class WsServer implements SocketServer {
       clientTracking: false,
     });
     this.#http = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (message, response) => {
-      const refusal = handlers.request(describe(message, false));
-      response.writeHead(refusal.status, { ...refusal.headers, connection: 'close' }).end(refusal.body);
+      const described = describe(message, false);
+      const stream = new NodeStream(response, described.remoteAddress, options.maxBackpressureBytes);
+      respond(response, stream, handlers.request(described));
     });
     this.#http.on('upgrade', (message, socket, head) => this.#upgrade(message, socket, head));
   }
@@ -207,12 +242,12 @@ class WsServer implements SocketServer {
     if ('status' in decision) return refuseUpgrade(stream, decision);
     // `ws` picks the first protocol of the header: it is told ours.
     if (decision.protocol !== undefined) message.headers['sec-websocket-protocol'] = decision.protocol;
-    this.#wss.handleUpgrade(message, stream, head, (ws) =>
-      this.#opened(ws, stream, message.socket.remoteAddress ?? ''),
-    );
+    const { caller } = decision;
+    const remoteAddress = message.socket.remoteAddress ?? '';
+    this.#wss.handleUpgrade(message, stream, head, (ws) => this.#opened(ws, stream, remoteAddress, caller));
   }
 
-  #opened(ws: WebSocket, stream: Duplex, remoteAddress: string): void {
+  #opened(ws: WebSocket, stream: Duplex, remoteAddress: string, caller: Caller): void {
     const socket = new WsSocket(ws, remoteAddress, this.#topics, this.#options.maxBackpressureBytes);
     this.#sockets.add(socket);
     const closed = (code: number): void => {
@@ -234,7 +269,7 @@ class WsServer implements SocketServer {
     stream.on('drain', () => {
       if (socket.open) this.#handlers.drain(socket);
     });
-    this.#handlers.open(socket);
+    this.#handlers.open(socket, caller);
   }
 
   #ping(): void {
