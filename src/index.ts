@@ -14,3 +14,6 @@ export { defineApp } from './domain/app.js';
 export type { App } from './domain/app.js';
 export { idText } from './domain/identifiers.js';
 export { DefinitionError, DomainError } from './domain/errors.js';
+export { jwt } from './rights/jwt/jwt.js';
+export type { JwtOptions } from './rights/jwt/jwt.js';
+export type { Authenticate, Claims, Credentials, Principal, RowScope } from './domain/rights.js';

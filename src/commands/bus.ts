@@ -9,11 +9,13 @@ import type { AnyApp } from '../domain/app.js';
 import { parseInput } from '../domain/input.js';
 import type { AppendedEvent, AppendedStream, EventStore } from '../event-store/types.js';
 import { systemClock, type Clock } from '../platform/clock.js';
+import type { CommandCall } from '../domain/rights.js';
 import { TidemarkError } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Signer } from '../platform/signing.js';
 import type { TokenPayload } from '../protocol/positions.js';
+import type { Permit } from '../rights/guard.js';
 import { AggregateCache, streamKey } from './aggregate-cache.js';
 import { Aggregates } from './aggregates.js';
 import { asFailure } from './failures.js';
@@ -34,6 +36,8 @@ export interface CommandRequest {
   readonly payload: unknown;
   /** Who asks; part of the idempotency scope and of the events’ metadata. */
   readonly actor: string;
+  /** Asked in its turn, on the state that it is decided on, before all else; absent: the application itself asks. */
+  readonly permit?: Permit<CommandCall> | undefined;
   readonly idempotencyKey?: string | undefined;
   /** The version that the stream must be at, or `*`: it must have an event. */
   readonly ifMatch?: number | '*' | undefined;
@@ -129,7 +133,7 @@ export class CommandBus implements Service {
 
   /**
    * Runs one command to its answer.
-   * @throws TidemarkError `unknown_aggregate`, `unknown_command`, `invalid_stream_id`, `invalid_payload`,
+   * @throws TidemarkError `unknown_aggregate`, `unknown_command`, `invalid_stream_id`, `invalid_payload`, `forbidden`, `rule_failed`,
    *   `too_many_requests`, `overloaded`, `not_ready`, `precondition_failed`, `stream_conflict`, `idempotency_key_reused`,
    *   `event_too_large`, `needs_newer_code`, `event_unreadable`, `context_unavailable`, `outcome_unknown`,
    *   `database_unavailable`, `internal_error`, or the domain’s rejection (its code; `rejection` is set)
@@ -193,7 +197,7 @@ const bytesOf = ({ bytes, payload }: CommandRequest): number =>
   bytes ?? 2 * (JSON.stringify(payload) ?? '').length;
 
 function checkedCommand(request: CommandRequest, aggregate: AnyAggregate, schema: z.ZodType): TurnCommand {
-  const { streamId, command, payload, actor, ifMatch, idempotencyKey } = request;
+  const { streamId, command, payload, actor, permit, ifMatch, idempotencyKey } = request;
   checkStreamId(streamId);
   const parsed = parseInput(schema, payload);
   if (!parsed.ok) {
@@ -209,6 +213,7 @@ function checkedCommand(request: CommandRequest, aggregate: AnyAggregate, schema
     streamId,
     command,
     input: parsed.value,
+    permit,
     metadata: {
       correlationId: request.correlationId ?? id,
       causationId: request.causationId ?? id,

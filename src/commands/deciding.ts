@@ -4,13 +4,16 @@ import type { AnyAggregate } from '../domain/aggregate.js';
 import type { EmittedEvent } from '../domain/decisions.js';
 import { DomainError } from '../domain/errors.js';
 import type { EventMetadata, Tags } from '../domain/events.js';
+import { deepFreeze } from '../domain/freeze.js';
 import { MAX_JSON_BYTES } from '../domain/identifiers.js';
+import type { CommandCall } from '../domain/rights.js';
 import type { NewEvent } from '../event-store/types.js';
 import { TidemarkError } from '../platform/errors.js';
 import type { CachedState } from './aggregate-cache.js';
 import { asFailure, rejected } from './failures.js';
 import { findValueFault } from './json-data.js';
 import type { CommandOptions } from './options.js';
+import { forbidden, type Permit } from '../rights/guard.js';
 
 const MAX_TAGS_BYTES = 16 * 1024;
 
@@ -21,6 +24,8 @@ export interface DecidableCommand {
   readonly command: string;
   /** The payload as its schema gives it. */
   readonly input: unknown;
+  /** Whether whoever asks may; undefined: the application itself asks. */
+  readonly permit: Permit<CommandCall> | undefined;
   readonly metadata: EventMetadata;
 }
 
@@ -38,6 +43,22 @@ export type Verdict =
 type Limits = Pick<CommandOptions, 'maxEventsPerCommand' | 'maxBytesPerCommand'>;
 
 export const refuse = (error: TidemarkError): Verdict => ({ kind: 'refused', error });
+
+/** Why whoever asks may not, judged by a state; undefined where they may. What is refused learns nothing of the state. */
+export function refusalOf(command: DecidableCommand, on: CachedState): TidemarkError | undefined {
+  const { aggregate, permit, streamId, input } = command;
+  if (!permit) return undefined;
+  const what = `command ${aggregate.name}.${command.command}`;
+  try {
+    // As it may be in a cache.
+    deepFreeze(on.state);
+    return permit({ command: command.command, streamId, input, state: on.state })
+      ? undefined
+      : forbidden(what);
+  } catch (thrown) {
+    return asFailure(thrown, what);
+  }
+}
 
 /** Decides on a state, which may be stale: whatever comes out is to be confirmed. Never throws. */
 export function decideOn(

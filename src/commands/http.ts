@@ -2,6 +2,8 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { AnyApp } from '../domain/app.js';
 import { TidemarkError } from '../platform/errors.js';
+import type { Guard } from '../rights/guard.js';
+import type { CallerOf } from '../rights/http.js';
 import type { CommandBus } from './bus.js';
 import { aggregateOf, checkStreamId, commandOf } from './lookup.js';
 import { checkSingle, parseCommandHeaders, versionTag } from './request-headers.js';
@@ -9,20 +11,23 @@ import { checkSingle, parseCommandHeaders, versionTag } from './request-headers.
 export interface CommandRouteDeps {
   readonly app: AnyApp;
   readonly bus: CommandBus;
+  readonly guard: Guard;
+  readonly callerOf: CallerOf;
 }
 
 interface CommandRoute {
   Params: { aggregate: string; id: string; command: string };
 }
 
-/** Everyone, as long as rights are off. */
-const ANONYMOUS = 'anonymous';
 const ONCE = ['idempotency-key', 'if-match', 'if-none-match'];
 
 export function registerCommandRoutes(server: FastifyInstance, deps: CommandRouteDeps): void {
   server.post<CommandRoute>('/commands/:aggregate/:id/:command', async (request, reply) => {
     const { aggregate, id, command } = request.params;
+    const { guard } = deps;
     commandOf(aggregateOf(deps.app, aggregate), command);
+    const principal = deps.callerOf(request);
+    const permit = guard.off ? undefined : guard.mayCommand(principal, aggregate, command);
     checkStreamId(id);
     checkSingle(request.raw.rawHeaders, ONCE);
     const headers = parseCommandHeaders(request.headers);
@@ -33,7 +38,8 @@ export function registerCommandRoutes(server: FastifyInstance, deps: CommandRout
       streamId: id,
       command,
       payload: request.body,
-      actor: ANONYMOUS,
+      actor: principal.id,
+      permit,
       // The id that the answer and the log lines have as well.
       correlationId: request.id,
       ...headers,

@@ -10,7 +10,7 @@ import type { AppendOutcome, AppendRequest, AppendedStream, EventStore } from '.
 import { isTidemarkError, TidemarkError } from '../platform/errors.js';
 import type { CachedState } from './aggregate-cache.js';
 import type { Aggregates } from './aggregates.js';
-import { decideOn, refuse, type DecidableCommand, type Verdict } from './deciding.js';
+import { decideOn, refusalOf, refuse, type DecidableCommand, type Verdict } from './deciding.js';
 import { asFailure, preconditionFailed, refusedByStore, streamConflict } from './failures.js';
 import type { NewStreamGuess } from './new-stream-guess.js';
 import type { CommandObserver } from './observer.js';
@@ -58,13 +58,12 @@ export async function takeTurn(
     if ('kind' in state) return state;
     progress.attempts++;
     const on: CachedState = state;
-    const verdict = preconditionHolds(command, on.version)
-      ? await decided(deps, command, on, contextOf)
-      : refuse(preconditionFailed(on.version));
+    const verdict = await decided(deps, command, on, contextOf);
     const outcome = await append(deps, command, on, verdict);
     if (outcome.kind !== 'conflict') return settle(deps, command, on, verdict, outcome);
     deps.observer.conflict?.(command.aggregate.name);
-    if (!preconditionHolds(command, outcome.actual)) {
+    // At which version it is, is told only to whom the stream is open: that is judged by its newest state.
+    if (!command.permit && !preconditionHolds(command, outcome.actual)) {
       deps.aggregates.forget(command.aggregate, command.streamId);
       throw preconditionFailed(outcome.actual);
     }
@@ -128,6 +127,9 @@ async function decided(
   on: CachedState,
   contextOf: () => Promise<unknown>,
 ): Promise<Verdict> {
+  const refusal = refusalOf(command, on);
+  if (refusal) return refuse(refusal);
+  if (!preconditionHolds(command, on.version)) return refuse(preconditionFailed(on.version));
   let context: unknown;
   try {
     context = await contextOf();

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { DefinitionError } from './errors.js';
 import { jsonSchemaOf } from './fields.js';
 import { checkName, RESERVED_QUERY_FIELDS } from './identifiers.js';
+import type { Principal } from './rights.js';
 import type { AnyReadModel, ColumnsOf } from './tables.js';
 
 type RowOf<P> = P extends { readonly $types?: { readonly row: infer R } } ? R : never;
@@ -38,7 +39,7 @@ export interface AnyQuery {
   readonly input: z.ZodType;
   readonly output: z.ZodType;
   readonly reads: readonly AnyReadModel[];
-  handle(request: { db: unknown; input: unknown }): Promise<unknown>;
+  handle(request: { db: unknown; input: unknown; principal: Principal }): Promise<unknown>;
 }
 
 export interface Query<
@@ -75,6 +76,8 @@ export function query<
     handler: (request: {
       readonly db: ReadDatabase<ReadTables<R>>;
       readonly input: z.output<I>;
+      /** Who asks; `anonymous` where rights are off. */
+      readonly principal: Principal;
     }) => Promise<z.input<O>> | z.input<O>,
   ): Query<N, I, O>;
 } {
@@ -98,14 +101,14 @@ export function query<
     handle(handler) {
       if (typeof handler !== 'function')
         throw new DefinitionError(`query ${name}: expected handle to be given a function`);
-      const erased = handler as (request: { db: unknown; input: unknown }) => unknown;
+      const erased = handler as (request: Parameters<AnyQuery['handle']>[0]) => unknown;
       return Object.freeze({
         kind: 'query' as const,
         name,
         input: options.input,
         output: options.output,
         reads: Object.freeze([...options.reads]),
-        handle: async (request: { db: unknown; input: unknown }) => erased(request),
+        handle: async (request: Parameters<AnyQuery['handle']>[0]) => erased(request),
       });
     },
   };

@@ -25,11 +25,11 @@ export class Values {
   }
 }
 
-/** `field = value`, null included. */
-export const equals = (field: Field, value: FilterValue, values: Values): string =>
+/** `field = value`, null included. @param prefix an alias with its dot */
+export const equals = (field: Field, value: FilterValue, values: Values, prefix = ''): string =>
   value === null
-    ? `${quoteIdent(field.name)} IS NULL`
-    : `${quoteIdent(field.name)} = ${values.ofField(field, value)}`;
+    ? `${prefix}${quoteIdent(field.name)} IS NULL`
+    : `${prefix}${quoteIdent(field.name)} = ${values.ofField(field, value)}`;
 
 interface Step extends SortField {
   /** The field’s value in the row to go on after. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Field } from '../domain/fields.js';
 import { idFault } from '../domain/identifiers.js';
 import type { AnyProjection } from '../domain/projection.js';
+import type { RowScope } from '../domain/rights.js';
 import { TidemarkError, type Fault } from '../platform/errors.js';
 import {
   decisive,
@@ -99,23 +100,48 @@ export function parseListRequest(projection: AnyProjection, parameters: Paramete
   return { filters, sort, limit, page: single(parameters, 'page'), canonical };
 }
 
-/** A short name of a request, for its pages: pages of one request are no good for another. */
-export const requestHash = (request: ListRequest): string =>
-  createHash('sha256').update(request.canonical).digest('base64url').slice(0, 22);
+/** What a page belongs to. */
+export interface PageOf {
+  readonly request: ListRequest;
+  /** As `scopeHash` gives it. */
+  readonly scope: string | undefined;
+}
+
+/** A short name of a request and the rows that it sees, for its pages: those of one are no good for another. */
+export const requestHash = ({ request, scope }: PageOf): string =>
+  createHash('sha256')
+    .update(scope === undefined ? request.canonical : `${request.canonical} ${scope}`)
+    .digest('base64url')
+    .slice(0, 22);
+
+/** A scope as filters. @param scope as the guard gives it: its fields are the row’s, and it is not `false` */
+export const filtersWithin = (projection: AnyProjection, scope: RowScope): readonly Filter[] =>
+  typeof scope === 'boolean'
+    ? []
+    : projection.fields.flatMap((field) => {
+        const value = Object.hasOwn(scope, field.name) ? scope[field.name] : undefined;
+        return value === undefined ? [] : [{ field, value }];
+      });
 
 /**
  * What a subscription would be bound to that follows the listing: the whole view, one key, or one declared tuple of
  * channel fields. Undefined where no subscription can have this filter.
+ * @param all the filters that were asked for, and those of the row scope, which a subscription has to meet as well
  */
-export function bindingOf(projection: AnyProjection, filters: readonly Filter[]): CursorBinding | undefined {
+export function bindingOf(
+  projection: AnyProjection,
+  filters: readonly Filter[],
+  all: readonly Filter[] = filters,
+): CursorBinding | undefined {
   const view = projection.name;
   const [only] = filters;
-  if (!only) return { view };
-  if (filters.length === 1 && only.field.name === projection.key) return { view, key: String(only.value) };
-  const names = filters.map(({ field }) => field.name);
+  if (filters.length === 1 && only?.field.name === projection.key) return { view, key: String(only.value) };
+  const held = new Map(all.map(({ field, value }) => [field.name, value]));
+  if (all.some(({ field, value }) => held.get(field.name) !== value)) return undefined;
   const declared = projection.channels.some(
-    (tuple) => tuple.length === names.length && tuple.every((name) => names.includes(name)),
+    (tuple) => tuple.length === held.size && tuple.every((name) => held.has(name)),
   );
-  if (!declared) return undefined;
+  if (held.size > 0 && !declared) return undefined;
+  if (!only) return { view };
   return { view, where: Object.fromEntries(filters.map(({ field, value }) => [field.name, value])) };
 }

@@ -2,12 +2,14 @@
 import type { AnyApp } from '../domain/app.js';
 import { parseInput, type InputFault } from '../domain/input.js';
 import type { AnyQuery } from '../domain/query.js';
+import type { Principal } from '../domain/rights.js';
 import type { AnyReadModel } from '../domain/tables.js';
 import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js';
 import type { Database } from '../platform/postgres/database.js';
 import { isTimeout, isUnavailable } from '../platform/postgres/sqlstate.js';
 import { readableTables } from '../projections/names.js';
 import type { ServingGate } from '../projections/types.js';
+import { forbidden, type Guard } from '../rights/guard.js';
 import type { Parameters } from './parameters.js';
 import { inputReader } from './query-input.js';
 import { withReadDatabase, type Admission } from './read-database.js';
@@ -17,6 +19,7 @@ import { lockAndSelectEpochs } from './statements.js';
 export interface NamedQueriesOptions {
   readonly app: AnyApp;
   readonly db: Database;
+  readonly guard: Guard;
   /** What was read counts only if it lets it through. */
   readonly gate?: ServingGate;
   /** Results are checked against the output schema too: on in tests, off where speed counts. */
@@ -128,23 +131,27 @@ export class NamedQueries {
   }
 
   /**
-   * Checks the input; nothing is read yet.
-   * @throws TidemarkError `unknown_query` (with the list of those there are), `invalid_parameter`, `invalid_payload`
+   * Checks the input, and whether whoever asks may; nothing is read yet.
+   * @throws TidemarkError `unknown_query` (with the list of those there are), `forbidden`, `rule_failed`, `invalid_parameter`,
+   *   `invalid_payload`
    */
-  prepare(name: string, input: QueryInput): PreparedQuery {
+  prepare(name: string, input: QueryInput, principal: Principal): PreparedQuery {
     const asked = this.#find(name);
     const { query, read } = asked;
+    const may = this.#options.guard.mayQuery(principal, name);
     const given = input.from === 'body' ? input.body : read(input.parameters);
     const parsed = parseInput(query.input, given);
     if (!parsed.ok) {
       const code = input.from === 'body' ? 'invalid_payload' : 'invalid_parameter';
       throw new TidemarkError(code, `query ${name}: ${shown(parsed.faults)}`, { faults: parsed.faults });
     }
+    if (!may({ input: parsed.value })) throw forbidden(`query ${name}`);
     return {
       reads: query.reads,
       run: async () => {
         const notice: Notice = { parked: false };
-        const json = this.#toJson(query, await this.#handle(asked, parsed.value, notice));
+        const work = (db: unknown) => query.handle({ db, input: parsed.value, principal });
+        const json = this.#toJson(query, await this.#handle(asked, work, notice));
         return { json, ...notice };
       },
     };
@@ -161,10 +168,13 @@ export class NamedQueries {
     );
   }
 
-  async #handle({ query, tables, admission }: Known, input: unknown, notice: Notice): Promise<unknown> {
+  async #handle(
+    { query, tables, admission }: Known,
+    work: (db: unknown) => Promise<unknown>,
+    notice: Notice,
+  ): Promise<unknown> {
     const { db: database, timeoutMs = 10_000 } = this.#options;
     try {
-      const work = (db: unknown) => query.handle({ db, input });
       return await withReadDatabase(database, tables, timeoutMs, work, admission?.(notice));
     } catch (error) {
       if (isTidemarkError(error, 'query_timeout') || isTidemarkError(error, 'projection_building'))

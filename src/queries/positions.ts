@@ -11,7 +11,7 @@ import {
   type SignedPayload,
   type TokenPayload,
 } from '../protocol/positions.js';
-import { requestHash, type ListRequest } from './list-request.js';
+import { requestHash, type PageOf } from './list-request.js';
 import { fault, invalidParameter } from './parameters.js';
 
 /** Longer texts are refused where they come back in (platform/signing.ts), so they are not given out either. */
@@ -42,12 +42,7 @@ export const positionExpired = (message: string): TidemarkError =>
  * @throws TidemarkError `invalid_cursor` when it is none, or one of another request; `position_expired` when it is of
  *   another version of the projection. The caller compares the epoch.
  */
-export function openPage(
-  signer: Signer,
-  projection: AnyProjection,
-  request: ListRequest,
-  text: string,
-): PagePayload {
+export function openPage(signer: Signer, projection: AnyProjection, of: PageOf, text: string): PagePayload {
   const payload = open(signer, text);
   const invalid = (message: string): TidemarkError =>
     new TidemarkError('invalid_cursor', `page: ${message}`, { faults: [fault('page', message)] });
@@ -57,7 +52,7 @@ export function openPage(
       throw positionExpired('page: of another version of the view');
     throw invalid('it belongs to another view');
   }
-  if (payload.of !== requestHash(request)) throw invalid('it belongs to another filter, sort or limit');
+  if (payload.of !== requestHash(of)) throw invalid('it belongs to another filter, sort or limit');
   return payload;
 }
 
@@ -66,7 +61,7 @@ export function signPage(
   signer: Signer,
   projection: AnyProjection,
   page: {
-    readonly request: ListRequest;
+    readonly of: PageOf;
     readonly epoch: string;
     readonly after: PagePayload['after'];
     readonly pos: readonly ShardSeq[] | undefined;
@@ -76,7 +71,7 @@ export function signPage(
     kind: 'page',
     log: changeLogName(projection.name, projection.version),
     epoch: page.epoch,
-    of: requestHash(page.request),
+    of: requestHash(page.of),
     after: page.after,
     ...(page.pos ? { pos: page.pos } : {}),
   };

@@ -1,6 +1,7 @@
 /** HTTP routes of named queries. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { clientGone } from './client-http.js';
+import type { CallerOf } from '../rights/http.js';
 import type { NamedQueries, QueryInput } from './named-queries.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
 import { readAfter, type ReadAfter } from './read-after.js';
@@ -8,6 +9,7 @@ import { PARKED_HEADER } from './view-http.js';
 
 export interface QueryRouteDeps extends ReadAfter {
   readonly queries: NamedQueries;
+  readonly callerOf: CallerOf;
 }
 
 type QueryRequest = FastifyRequest<{ Params: { name: string } }>;
@@ -20,7 +22,7 @@ async function answer(
   input: QueryInput,
 ): Promise<FastifyReply> {
   const { name } = request.params;
-  const query = deps.queries.prepare(name, input);
+  const query = deps.queries.prepare(name, input, deps.callerOf(request));
   await readAfter(deps, query.reads, parameters, () => clientGone(reply));
   const { json, parked } = await query.run();
   if (parked) reply.header(PARKED_HEADER, 'true');

@@ -11,7 +11,7 @@ import { changeLogOf, changeTable, readModelTable } from '../projections/names.j
 import { orderBy } from '../projections/ordering.js';
 import { isParked } from '../projections/parked/reading.js';
 import { equals, rangesAfter, Values } from './keyset.js';
-import type { ListRequest } from './list-request.js';
+import type { Filter, ListRequest } from './list-request.js';
 import type { FilterValue } from './parameters.js';
 
 export interface Statement {
@@ -45,14 +45,24 @@ function sizeOf(projection: AnyProjection): string {
 export function rowStatement(
   db: Tables,
   projection: AnyProjection,
-  at: { readonly shard: number; readonly key: string },
+  at: {
+    readonly shard: number;
+    readonly key: string;
+    /** A row that does not meet these is as one that is not there. */
+    readonly scope: readonly Filter[];
+  },
 ): Statement {
-  const parked = isParked(db, projection, '$3::text', (column) => `r.${column}`);
+  const values = new Values();
+  const log = values.add(changeLogOf(projection), 'text');
+  const shard = values.add(at.shard, 'int');
+  const key = values.add(at.key, 'text');
+  const within = at.scope.map(({ field, value }) => ` AND ${equals(field, value, values, 'r.')}`).join('');
+  const parked = isParked(db, projection, key, (column) => `r.${column}`);
   return {
-    text: `SELECT s.epoch, ${headOf(db, projection, '$1::text')}, ${parked}, r._rev, ${columnList(projection, 'r.')}
-      FROM ${db.table('shards')} s LEFT JOIN ${db.table(readModelTable(projection))} r ON r.${quoteIdent(projection.key)} = $3::text
-      WHERE s.log = $1::text AND s.shard = $2::int`,
-    values: [changeLogOf(projection), at.shard, at.key],
+    text: `SELECT s.epoch, ${headOf(db, projection, log)}, ${parked}, r._rev, ${columnList(projection, 'r.')}
+      FROM ${db.table('shards')} s LEFT JOIN ${db.table(readModelTable(projection))} r ON r.${quoteIdent(projection.key)} = ${key}${within}
+      WHERE s.log = ${log} AND s.shard = ${shard}`,
+    values: values.list,
   };
 }
 

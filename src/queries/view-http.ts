@@ -1,6 +1,10 @@
 /** HTTP routes of views. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AnyProjection } from '../domain/projection.js';
+import type { RowScope } from '../domain/rights.js';
 import { TidemarkError } from '../platform/errors.js';
+import { forbidden, type Guard } from '../rights/guard.js';
+import type { CallerOf } from '../rights/http.js';
 import { clientGone } from './client-http.js';
 import { parseListRequest } from './list-request.js';
 import { fault, invalidParameter, parametersOf, type Parameters } from './parameters.js';
@@ -10,6 +14,8 @@ import { checkKey, type Views } from './views.js';
 
 export interface ViewRouteDeps extends ReadAfter {
   readonly views: Views;
+  readonly guard: Guard;
+  readonly callerOf: CallerOf;
   /** Where keys are known to be parked, a read that would wait looks first. */
   readonly directives?: Pick<Directives, 'facts'>;
 }
@@ -48,6 +54,16 @@ function rowParked(reply: FastifyReply, view: string): TidemarkError {
   );
 }
 
+/** @throws TidemarkError `forbidden` where no row is theirs, `rule_failed` */
+function scopeOf(deps: ViewRouteDeps, request: FastifyRequest, projection: AnyProjection): RowScope {
+  const scope = deps.guard.scopeOf(deps.callerOf(request), projection);
+  if (scope === false) throw forbidden(`view ${projection.name}`);
+  return scope;
+}
+
+/** Where callers see different rows, a cache that they share must not keep one’s for another. */
+const cacheControl = ({ guard }: ViewRouteDeps): string => (guard.off ? 'no-cache' : 'private, no-cache');
+
 async function answerRow(
   deps: ViewRouteDeps,
   request: FastifyRequest<{ Params: { projection: string; key: string } }>,
@@ -57,22 +73,23 @@ async function answerRow(
   const { projection, key } = request.params;
   const parameters = parametersOf(request.query);
   const definition = views.projection(projection);
+  const scope = scopeOf(deps, request, definition);
   checkKey(key);
   checkRowParameters(parameters);
   const waits = parameters.has('after');
   if (waits && (deps.directives?.facts(projection)?.parkedKeys ?? 0) > 0) {
     // What is no token is told as such first.
     afterIn(deps.signer, parameters);
-    const { parked } = await views.row(definition, key);
+    const { parked } = await views.row(definition, key, scope);
     if (parked) throw rowParked(reply, definition.name);
   }
   await readAfter(deps, [definition], parameters, () => clientGone(reply));
-  const { row, cursor, parked } = await views.row(definition, key);
+  const { row, cursor, parked } = await views.row(definition, key, scope);
   if (parked && waits) throw rowParked(reply, definition.name);
   if (parked) reply.header(PARKED_HEADER, 'true');
   if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
   if (!row) throw new TidemarkError('row_not_found', `${projection} has no row of this key`);
-  reply.header('etag', row.etag).header('cache-control', 'no-cache');
+  reply.header('etag', row.etag).header('cache-control', cacheControl(deps));
   if (matchesTag(request.headers['if-none-match'], row.etag)) return reply.code(304).send();
   return reply.type('application/json').send(row.json);
 }
@@ -86,12 +103,13 @@ async function answerList(
   const { projection } = request.params;
   const parameters = parametersOf(request.query);
   const definition = views.projection(projection);
+  const scope = scopeOf(deps, request, definition);
   const asked = parseListRequest(definition, parameters);
   await readAfter(deps, [definition], parameters, () => clientGone(reply));
-  const { json, cursor, parked } = await views.list(definition, asked);
+  const { json, cursor, parked } = await views.list(definition, asked, scope);
   if (parked) reply.header(PARKED_HEADER, 'true');
   if (cursor !== undefined) reply.header('tidemark-cursor', cursor);
-  return reply.header('cache-control', 'no-cache').type('application/json').send(json);
+  return reply.header('cache-control', cacheControl(deps)).type('application/json').send(json);
 }
 
 export function registerViewRoutes(fastify: FastifyInstance, deps: ViewRouteDeps): void {

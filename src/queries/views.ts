@@ -2,6 +2,7 @@
 import type { AnyApp } from '../domain/app.js';
 import { idFault } from '../domain/identifiers.js';
 import type { AnyProjection } from '../domain/projection.js';
+import type { RowScope } from '../domain/rights.js';
 import { TidemarkError } from '../platform/errors.js';
 import { shardOf } from '../platform/murmur2.js';
 import type { Database } from '../platform/postgres/database.js';
@@ -9,7 +10,8 @@ import type { Signer } from '../platform/signing.js';
 import { rowJsonFromColumns } from '../projections/columns.js';
 import type { ServingGate } from '../projections/types.js';
 import type { CursorBinding, PagePayload, ShardSeq } from '../protocol/positions.js';
-import { bindingOf, type ListRequest } from './list-request.js';
+import { scopeHash } from '../rights/scopes.js';
+import { bindingOf, filtersWithin, type ListRequest } from './list-request.js';
 import { fault } from './parameters.js';
 import { openPage, positionExpired, signCursor, signPage } from './positions.js';
 import { listStatement, rowStatement } from './statements.js';
@@ -80,37 +82,47 @@ export class Views {
 
   /**
    * @param key one that `checkKey` lets through
+   * @param scope a row outside of it is as one that is not there
    * @throws TidemarkError `not_ready`, `projection_building`
    */
-  async row(projection: AnyProjection, key: string): Promise<RowRead> {
+  async row(projection: AnyProjection, key: string, scope: RowScope): Promise<RowRead> {
     const { db, app, signer } = this.#options;
     const shard = shardOf(key, app.shards);
-    const { text, values } = rowStatement(db, projection, { shard, key });
+    const { text, values } = rowStatement(db, projection, {
+      shard,
+      key,
+      scope: filtersWithin(projection, scope),
+    });
     const [found] = await db.query<[string, number, boolean, number | null, ...RowColumns]>(text, values);
     if (!found) throw notReady(projection);
     const [epoch, head, parked, rev, ...columns] = found;
     await this.#options.gate?.confirm(projection.name, epoch);
-    const bind = { view: projection.name, key };
+    const bind = { view: projection.name, key, ...bound(scope) };
     return {
       row:
         rev === null
           ? undefined
           : { json: rowJsonFromColumns(projection, columns), etag: `"r${epoch}-${rev}"` },
       cursor: signCursor(signer, projection, { epoch, pos: [[shard, head]], bind }),
-      parked,
+      // Of a key whose row is not theirs to see, not even that.
+      parked: parked && (rev !== null || scope === true),
     };
   }
 
   /**
    * @param request as `parseListRequest` gives it for this projection
+   * @param scope rows outside of it are as those that are not there
    * @throws TidemarkError `invalid_cursor`, `position_expired`, `invalid_parameter`, `not_ready`, `projection_building`
    */
-  async list(projection: AnyProjection, request: ListRequest): Promise<ListRead> {
+  async list(projection: AnyProjection, request: ListRequest, scope: RowScope): Promise<ListRead> {
     const { db, signer } = this.#options;
-    const page = request.page === undefined ? undefined : openPage(signer, projection, request, request.page);
-    const bind = bindingOf(projection, request.filters);
+    const of = { request, scope: scopeHash(scope) };
+    const page = request.page === undefined ? undefined : openPage(signer, projection, of, request.page);
+    const filters = [...request.filters, ...filtersWithin(projection, scope)];
+    const binding = bindingOf(projection, request.filters, filters);
+    const bind = binding && { ...binding, ...bound(scope) };
     const { text, values } = listStatement(db, projection, {
-      request,
+      request: { ...request, filters },
       after: page?.after,
       heads: page || !bind ? 'none' : this.#headsFor(bind),
     });
@@ -124,8 +136,7 @@ export class Views {
     const items = rows.map((columns) => rowJsonFromColumns(projection, columns));
     const last = (count ?? 0) > rows.length ? rows.at(-1) : undefined;
     const next =
-      last &&
-      signPage(signer, projection, { request, epoch, after: sortValues(projection, request, last), pos });
+      last && signPage(signer, projection, { of, epoch, after: sortValues(projection, request, last), pos });
     return {
       json: `{"items":[${items.join(',')}],"next":${JSON.stringify(next ?? null)}}`,
       cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind }),
@@ -138,6 +149,12 @@ export class Views {
     return bind.key === undefined ? 'all' : { shard: shardOf(bind.key, this.#options.app.shards) };
   }
 }
+
+/** What positions are bound to beside what was asked for. */
+const bound = (scope: RowScope): Pick<CursorBinding, 'scope'> => {
+  const hash = scopeHash(scope);
+  return hash === undefined ? {} : { scope: hash };
+};
 
 const sortValues = (
   projection: AnyProjection,

@@ -3,6 +3,7 @@ import { registerCommandRoutes } from '../../commands/http.js';
 import { commandOperations, streamOperations } from '../../commands/operations.js';
 import { registerStreamRoutes } from '../../commands/streams-http.js';
 import { service } from '../../platform/lifecycle.js';
+import { authenticated } from '../../rights/http.js';
 import { NamedQueries } from '../../queries/named-queries.js';
 import { queryOperations, viewOperations } from '../../queries/openapi.js';
 import { registerQueryRoutes } from '../../queries/query-http.js';
@@ -24,13 +25,14 @@ export interface ApiRole extends RoleLayer {
 }
 
 export function createApiRole(context: Context, options: ApiOptions): ApiRole {
-  const { app, config, databases, wakeups, logger, signer, registry } = context;
+  const { app, config, databases, guard, wakeups, logger, signer, registry } = context;
   const { store, bus } = options.writeSide;
   const db = databases.open('api-read', config.poolSize);
   const views = new Views({ app, db, signer, gate: registry });
   const queries = new NamedQueries({
     app,
     db,
+    guard,
     gate: registry,
     checkOutput: options.checkQueryOutput ?? false,
   });
@@ -52,10 +54,15 @@ export function createApiRole(context: Context, options: ApiOptions): ApiRole {
     inside: createInside({ app, store, waiters, signer }),
     operations: [commandOperations(app), streamOperations(app), viewOperations(app), queryOperations(app)],
     routes(server) {
-      registerCommandRoutes(server, { app, bus });
-      registerStreamRoutes(server, { app, store });
-      registerViewRoutes(server, { views, signer, waiters, gate: registry, directives: registry });
-      registerQueryRoutes(server, { queries, signer, waiters, gate: registry });
+      server.register((scope, _options, done) => {
+        const rights = { guard, callerOf: authenticated(scope, guard) };
+        const reading = { ...rights, signer, waiters, gate: registry };
+        registerCommandRoutes(scope, { ...rights, app, bus });
+        registerStreamRoutes(scope, { ...rights, app, store });
+        registerViewRoutes(scope, { ...reading, views, directives: registry });
+        registerQueryRoutes(scope, { ...reading, queries });
+        done();
+      });
       // Reads that wait would hold up the drain for as long as they wait.
       server.addHook('preClose', (done) => {
         waiters.stop();

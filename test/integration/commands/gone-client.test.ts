@@ -9,6 +9,7 @@ import { hostPolicy, originPolicy } from '../../../src/platform/origins.js';
 import { gate, startCommands, type CommandProcess } from '../../support/commands.js';
 import { ledgerApp, type LedgerHooks } from '../../support/ledger.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
+import { rightsOff } from '../../support/rights.js';
 
 const hooks: LedgerHooks = {};
 const app = ledgerApp(hooks);
@@ -22,7 +23,7 @@ let commands: CommandProcess;
 beforeAll(async () => {
   pg = await freshDatabase();
   commands = await startCommands(pg.url, app);
-  registerCommandRoutes(server, { app, bus: commands.bus });
+  registerCommandRoutes(server, { ...rightsOff, app, bus: commands.bus });
   await server.listen({ host: '127.0.0.1', port: 0 });
 });
 

@@ -9,6 +9,7 @@ import { silentLogger } from '../../../src/platform/logger.js';
 import { hostPolicy, originPolicy } from '../../../src/platform/origins.js';
 import { startCommands, type CommandProcess } from '../../support/commands.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
+import { rightsOff } from '../../support/rights.js';
 
 let pg: FreshDatabase;
 let commands: CommandProcess;
@@ -21,8 +22,8 @@ const PLACED = { customerId: 'c-1', lines: [{ sku: 's', quantity: 2, unitPriceCe
 beforeAll(async () => {
   pg = await freshDatabase();
   commands = await startCommands(pg.url, orders);
-  registerCommandRoutes(server, { app: orders, bus: commands.bus });
-  registerStreamRoutes(server, { app: orders, store: commands.store });
+  registerCommandRoutes(server, { ...rightsOff, app: orders, bus: commands.bus });
+  registerStreamRoutes(server, { ...rightsOff, app: orders, store: commands.store });
   await server.ready();
 });
 

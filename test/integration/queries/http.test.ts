@@ -14,6 +14,7 @@ import { Views } from '../../../src/queries/views.js';
 import { WaiterHub } from '../../../src/queries/waiter-hub.js';
 import { Sample, sampleApp } from '../../support/sample-view.js';
 import { sampleDatabase, sampleRow, type SampleDatabase } from './sample-database.js';
+import { rightsOff } from '../../support/rights.js';
 
 const server = createHttpServer({
   logger: silentLogger,
@@ -35,7 +36,12 @@ beforeAll(async () => {
     directives: { facts: () => standing, onChange: () => () => undefined },
     pollMs: 20,
   });
-  registerViewRoutes(server, { views: new Views({ app: sampleApp, db, signer }), signer, waiters });
+  registerViewRoutes(server, {
+    ...rightsOff,
+    views: new Views({ app: sampleApp, db, signer }),
+    signer,
+    waiters,
+  });
   await server.listen({ host: '127.0.0.1', port: 0 });
   await sample.put([ann, bob, cid, dan]);
   for (const [shard, seq] of HEADS) await sample.change(shard, seq);

@@ -12,6 +12,7 @@ import { registerQueryRoutes } from '../../../src/queries/query-http.js';
 import { WaiterHub } from '../../../src/queries/waiter-hub.js';
 import { Sample, sampleApp, Tally, Thing } from '../../support/sample-view.js';
 import { sampleDatabase, sampleRow, type SampleDatabase } from './sample-database.js';
+import { everyone, rightsOff } from '../../support/rights.js';
 
 const input = z.object({ mode: z.string().default('') });
 const anything = z.object({}).catchall(z.unknown());
@@ -173,7 +174,8 @@ beforeAll(async () => {
   const { db, signer } = sample;
   waiters = new WaiterHub({ projections: app.projections, db, wakeups: new Wakeups(), logger: silentLogger });
   registerQueryRoutes(server, {
-    queries: new NamedQueries({ app, db, checkOutput: true, timeoutMs: 700 }),
+    ...rightsOff,
+    queries: new NamedQueries({ ...rightsOff, app, db, checkOutput: true, timeoutMs: 700 }),
     signer,
     waiters,
   });
@@ -350,18 +352,18 @@ describe('a handler', () => {
       expect((await call('GET', `/queries/wrong_output?mode=${mode}`)).status).toBe(500);
       expect(log.join('\n')).toContain(mode === 'extra' ? '/more' : '/n');
     }
-    const unchecked = new NamedQueries({ app, db: sample.db });
-    expect(await unchecked.prepare('wrong_output', { from: 'body', body: {} }).run()).toEqual({
+    const unchecked = new NamedQueries({ ...rightsOff, app, db: sample.db });
+    expect(await unchecked.prepare('wrong_output', { from: 'body', body: {} }, everyone).run()).toEqual({
       json: '{"n":1.5}',
       parked: false,
     });
   });
 
   it('holds a bounded number of rows a statement', async () => {
-    const queries = new NamedQueries({ app, db: sample.db, maxRows: 2 });
+    const queries = new NamedQueries({ ...rightsOff, app, db: sample.db, maxRows: 2 });
     const run = async (name: string): Promise<unknown> =>
       queries
-        .prepare(name, { from: 'body', body: {} })
+        .prepare(name, { from: 'body', body: {} }, everyone)
         .run()
         .catch((error: Error) => error.message);
     expect(await run('shapes')).toContain('gave more than 2 rows');

@@ -30,7 +30,7 @@ beforeEach(async () => {
 type Query = Record<string, string>;
 
 async function page(query: Query): Promise<{ items: SampleRow[]; next: string | null }> {
-  const { json } = await views.list(Sample, parseListRequest(Sample, parametersOf(query)));
+  const { json } = await views.list(Sample, parseListRequest(Sample, parametersOf(query)), true);
   return JSON.parse(json);
 }
 

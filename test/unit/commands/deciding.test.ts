@@ -46,7 +46,7 @@ const start = () => measuredState(Box.initial, 0, 0);
 
 const decide = (command: string, input: unknown, settings = {}, on = start()) =>
   decideOn(
-    { aggregate: Box, streamId: 's', command, input, metadata },
+    { aggregate: Box, streamId: 's', command, input, permit: undefined, metadata },
     on,
     undefined,
     commandOptions.parse(settings),

@@ -6,6 +6,7 @@ import { defineApp, isApp } from '../../../src/domain/app.js';
 import { DefinitionError } from '../../../src/domain/errors.js';
 import { projection } from '../../../src/domain/projection.js';
 import { query } from '../../../src/domain/query.js';
+import { everyone } from '../../support/rights.js';
 
 const makeAggregate = (name: string) =>
   aggregate(name, { state: z.object({}), initial: {}, events: { Placed: z.object({}) }, commands: {} })
@@ -81,8 +82,10 @@ describe('queries', () => {
     const throwing = query('q', { input: z.object({}), output: z.int(), reads: [Summary] }).handle(() => {
       throw new Error('handler');
     });
-    await expect(throwing.handle({ db: undefined, input: {} })).rejects.toThrow('handler');
-    expect(await makeQuery('q').handle({ db: undefined, input: {} })).toEqual({ n: 1 });
+    await expect(throwing.handle({ db: undefined, input: {}, principal: everyone })).rejects.toThrow(
+      'handler',
+    );
+    expect(await makeQuery('q').handle({ db: undefined, input: {}, principal: everyone })).toEqual({ n: 1 });
   });
 });
 

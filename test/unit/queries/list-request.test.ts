@@ -122,7 +122,8 @@ describe('order', () => {
 });
 
 describe('the name of a request', () => {
-  const hash = (query: Record<string, string>): string => requestHash(parse(query));
+  const hash = (query: Record<string, string>): string =>
+    requestHash({ request: parse(query), scope: undefined });
   it('is one for the same request, however it is written', () => {
     expect(hash({ name: 'a', amount: '10' })).toBe(hash({ amount: '1e1', name: 'a' }));
     expect(hash({ sort: 'id' })).toBe(hash({}));
