@@ -166,6 +166,8 @@ export function socketContract(engine: SocketEngine): void {
         {
           method: 'GET',
           path: '/some/where',
+          query: 'with=query',
+          lastEventId: undefined,
           host: `127.0.0.1:${fixture.port}`,
           origin: 'https://x.example',
           protocols: ['a.v1', 'b.v2'],

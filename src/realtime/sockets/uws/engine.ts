@@ -93,7 +93,8 @@ function lines(request: HttpRequest, wanted: string): string | undefined {
 const describe = (response: HttpResponse, request: HttpRequest, upgrade: boolean): SocketRequest => ({
   method: request.getMethod().toUpperCase(),
   path: request.getUrl(),
-  query: request.getQuery(),
+  // Undefined where there is none, whatever the types say.
+  query: request.getQuery() || '',
   host: header(request, 'host'),
   origin: header(request, 'origin'),
   protocols: offeredProtocols(header(request, 'sec-websocket-protocol')),
