@@ -5,12 +5,15 @@ import type { AnyApp } from '../domain/app.js';
 type Aggregates<A extends AnyApp> = A['aggregates'][number];
 type Views<A extends AnyApp> = Extract<A['projections'][number], { readonly kind: 'projection' }>;
 type Queries<A extends AnyApp> = A['queries'][number];
-type Of<T, N extends string> = Extract<T, { readonly name: N }>;
+/** Of an application whose type is not known, anything may have the name. */
+type Of<T extends { readonly name: string }, N extends string> = string extends T['name']
+  ? T
+  : Extract<T, { readonly name: N }>;
 
 /** A thing of the application by its name, or by its definition. */
 export type Named<N extends string> = N | { readonly name: N };
 
-type CommandsOf<T> = T extends { readonly $types?: { readonly commands: infer C } } ? C : never;
+type CommandsOf<T> = T extends { readonly $types?: { readonly commands: infer C } } ? C : unknown;
 
 export type AggregateName<A extends AnyApp> = Aggregates<A>['name'];
 /** An application of unknown type has any commands. */
@@ -31,12 +34,14 @@ export type CommandInput<A extends AnyApp, N extends string, K> =
 export type AnyRow = Readonly<Record<string, unknown>>;
 
 export type ViewName<A extends AnyApp> = Views<A>['name'];
-export type RowOf<A extends AnyApp, N extends string> =
-  Of<Views<A>, N> extends { readonly $types?: { readonly row: infer R } }
-    ? unknown extends R
-      ? AnyRow
-      : R
-    : AnyRow;
+type RowIn<V> = V extends { readonly $types?: { readonly row: infer R } }
+  ? unknown extends R
+    ? AnyRow
+    : R
+  : AnyRow;
+/** View → row. An object type, not a condition: by it the compiler knows what a callback is to give. */
+type Rows<A extends AnyApp> = { [V in Views<A> as V['name']]: RowIn<V> };
+export type RowOf<A extends AnyApp, N extends ViewName<A>> = Rows<A>[N];
 
 export type QueryName<A extends AnyApp> = Queries<A>['name'];
 export type QueryInput<A extends AnyApp, N extends string> = z.input<Of<Queries<A>, N>['input']>;

@@ -31,7 +31,8 @@ export class Feed implements Subscriber {
   readonly #sink: FeedSink;
   readonly #connection: Pick<Connection, 'again'>;
   readonly #isWindow: boolean;
-  #from: string | ClientPosition | undefined;
+  /** A cursor of HTTP, until there is a position. */
+  #from: string | undefined;
   #epoch: string | undefined;
   /** Shard → seq up to which it has everything; a shard that is absent stands at 0. */
   readonly #last = new Map<number, number>();
@@ -52,7 +53,14 @@ export class Feed implements Subscriber {
     this.#sink = sink;
     this.#connection = connection;
     this.#isWindow = isWindow(request);
-    this.#from = from;
+    if (typeof from !== 'object') this.#from = from;
+    else {
+      // Whoever has a position has the rows up to it.
+      this.#epoch = from.epoch;
+      for (const [shard, seq] of from.pos) this.#last.set(shard, seq);
+      this.#shown = from.epoch;
+      this.status = 'stale';
+    }
   }
 
   get position(): ClientPosition | undefined {

@@ -40,7 +40,8 @@ const COMES_BACK: ReadonlySet<string> = new Set<SocketErrorCode>([
   'unavailable',
   'projection_building',
   'too_many_subscriptions',
-  'rights_failed',
+  'too_many_windows',
+  'rule_failed',
 ]);
 /** A fresh token helps. */
 const WANTS_TOKEN: ReadonlySet<string> = new Set<UnsubReason>(['token_expired', 'token_revoked']);

@@ -26,6 +26,7 @@ export class SocketLine implements Line {
   #watch: ReturnType<typeof setInterval> | undefined;
   #probe: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
+  #expiresAt: number | null = null;
   #reconnectInMs: number | undefined;
   /** Something came since the last look; so often nothing did. */
   #heard = false;
@@ -92,8 +93,10 @@ export class SocketLine implements Line {
     if (frame.t === 'welcome') this.#watchEvery(frame.heartbeatMs);
     else if (frame.t === 'authed') this.#renewBefore(frame.expiresAt);
     else if (frame.t === 'bye') this.#reconnectInMs = frame.reconnectInMs;
-    else if (frame.t === 'err' && frame.id === undefined && frame.code !== 'auth_off')
+    else if (frame.t === 'err' && frame.id === undefined && frame.code !== 'auth_off') {
       this.#error = new ClientError(frame.code, frame.message);
+      this.#renewBefore(this.#expiresAt);
+    }
     this.#events.frame(frame);
   }
 
@@ -109,21 +112,22 @@ export class SocketLine implements Line {
 
   #renewBefore(expiresAt: number | null): void {
     clearTimeout(this.#renewal);
+    this.#expiresAt = expiresAt;
     if (expiresAt === null) return;
     const left = expiresAt - Date.now();
     // Jittered: a thousand pages that were opened at once do not renew at once.
     const before = Math.min(RENEW_BEFORE_MS, left / 4) * (0.75 + Math.random() / 2);
     const ms = Math.min(LONGEST_TIMER_MS, Math.max(RENEW_AT_MOST_EVERY_MS, left - before));
-    this.#renewal = setTimeout(() => void this.#renew(expiresAt), ms);
+    this.#renewal = setTimeout(() => void this.#renew(), ms);
   }
 
-  async #renew(expiresAt: number): Promise<void> {
+  async #renew(): Promise<void> {
     try {
       const token = await tokenOf(this.#settings, true);
       if (token !== null && !this.#isOver) this.send({ t: 'auth', token });
     } catch {
       // Tried again for as long as the old one is good; what then becomes of the subscriptions, the server says.
-      if (!this.#isOver) this.#renewBefore(expiresAt);
+      if (!this.#isOver) this.#renewBefore(this.#expiresAt);
     }
   }
 
