@@ -36,6 +36,8 @@ export interface CursorPayload extends LogPosition {
   /** Change log, as `changeLogName` gives it. */
   readonly log: string;
   readonly bind: CursorBinding;
+  /** Of a listing’s first page, `windowName`: a window of the very same order and size goes on from it. */
+  readonly window?: string;
 }
 
 /** Where a listing goes on: the sort values and key of the last row, and the first page’s position. */
@@ -51,6 +53,9 @@ export interface PagePayload {
 }
 
 export type SignedPayload = TokenPayload | CursorPayload | PagePayload;
+
+/** Order and size of a listing’s page or of a window, as they were asked for. @param sort `-placedAt,orderId` */
+export const windowName = (sort: string, limit: number): string => `${sort}/${limit}`;
 
 /** Name of a projection version's change log. */
 export const changeLogName = (projection: string, version: number): string => `${projection}.v${version}`;

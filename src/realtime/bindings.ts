@@ -157,7 +157,11 @@ function filterOf(
 }
 
 /** The first rows of the filter, where they are asked for; or what is wrong with that. */
-function windowed(projection: AnyProjection, frame: SubFrame, filter: ChannelFilter): ChannelFilter | Refused {
+function windowed(
+  projection: AnyProjection,
+  frame: SubFrame,
+  filter: ChannelFilter,
+): ChannelFilter | Refused {
   const still = filter.kind === 'tuple' ? Object.keys(filter.where) : [];
   const spec = windowOf(projection, frame, still);
   if (spec === undefined || filter.kind === 'window') return filter;

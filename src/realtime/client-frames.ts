@@ -115,7 +115,6 @@ function text(fields: Fields, name: string): string {
 
 function sub(fields: Fields): SubFrame {
   const frame = { t: 'sub' as const, id: idOf(fields), view: text(fields, 'view') };
-  // `sort` and `limit` are checked by who serves windows; until then any of them is `windows_off`.
   return {
     ...frame,
     ...(fields['key'] === undefined ? {} : { key: text(fields, 'key') }),

@@ -20,6 +20,10 @@ export interface EncodedPart {
 /** Frames without rows. */
 export const encodeFrame = (frame: ServerFrame): string => JSON.stringify(frame);
 
+/** `[key, rev, row]`. @param row JSON text; undefined: there is none any more */
+export const encodeRow = (key: string, rev: number, row: string | undefined): string =>
+  `[${JSON.stringify(key)},${rev},${row ?? 'null'}]`;
+
 /** @param rows `[key, rev, row]` joined by commas */
 export const encodeSnap = (id: string, rows: string, more: boolean): string =>
   `{"t":"snap","id":${JSON.stringify(id)},"rows":[${rows}],"more":${more}}`;

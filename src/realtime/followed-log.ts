@@ -19,7 +19,10 @@ import { encodeChanges } from './encoding.js';
 import type { GatewaySettings } from './options.js';
 import { readableHeads, untilWorks } from './patience.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
+import type { Reads } from './reads.js';
 import { Ring } from './ring.js';
+import type { WindowBudget } from './windows/budget.js';
+import { Windows, type WindowsDeps } from './windows/windows.js';
 
 const MAX_BATCH = 500;
 /** So long what was read for a replay is kept, for those who come a little later. */
@@ -37,6 +40,8 @@ export interface FollowedLogDeps {
   readonly settings: GatewaySettings;
   readonly observer: GatewayObserver;
   readonly logger: Logger;
+  readonly reads: Reads;
+  readonly budget: WindowBudget;
   nextCh(): number;
   /** To every socket of a topic. */
   publish(topic: string, text: string): void;
@@ -44,6 +49,8 @@ export interface FollowedLogDeps {
   makeRoom(bytes: number): void;
   /** The chain was broken: every subscription of this log starts again from a snapshot. */
   broken(log: FollowedLog, reason: ResetReason): void;
+  /** A window can be kept up no more. */
+  readonly abandoned: WindowsDeps['abandoned'];
 }
 
 /** Woken when the log moved on. */
@@ -55,6 +62,7 @@ export class FollowedLog {
   readonly projection: AnyProjection;
   readonly log: string;
   readonly channels: Channels;
+  readonly #windows: Windows;
   readonly #deps: FollowedLogDeps;
   readonly #backfill: Backfill;
   readonly #check: Coalesced<readonly LogHead[]>;
@@ -74,7 +82,8 @@ export class FollowedLog {
     this.#deps = deps;
     this.projection = deps.projection;
     this.log = changeLogName(deps.projection.name, deps.projection.version);
-    this.channels = new Channels(deps.projection.channels.length, deps.nextCh);
+    this.#windows = new Windows({ ...deps, log: this });
+    this.channels = new Channels(deps.projection.channels.length, deps.nextCh, this.#windows);
     this.#check = new Coalesced(() => this.#compare());
     this.#backfill = new Backfill(deps.shards, {
       tuples: deps.projection.channels,
@@ -171,6 +180,11 @@ export class FollowedLog {
     this.check().catch((error: unknown) =>
       this.#deps.logger.warn({ err: error, log: this.log }, 'heads could not be read'),
     );
+  }
+
+  /** Looks after windows whose rows could not be read. @param now ms of a clock that never runs backwards */
+  checkWindows(now: number): void {
+    this.#windows.check(now);
   }
 
   /** Links with no rows for every channel whose turn it is, and rings back to their size. */
@@ -284,8 +298,9 @@ export class FollowedLog {
       bytes += change.bytes;
     }
     if (chunk.length > 0) this.#advance(shard, chunk, bytes);
-    for (const waiter of this.#waiters) waiter.wake();
+    const waiters = [...this.#waiters];
     this.#waiters.clear();
+    for (const waiter of waiters) waiter.wake();
   }
 
   #advance(shard: number, changes: readonly Change[], bytes: number): void {
@@ -298,6 +313,7 @@ export class FollowedLog {
       const link = channel.link(shard, ring.end, rows);
       this.#deps.publish(channel.topic, encodeChanges({ ch: channel.ch }, at, [link]));
     }
+    this.#windows.take(shard, changes);
     this.#trim();
   }
 

@@ -13,20 +13,15 @@ import { isTidemarkError } from '../platform/errors.js';
 import type { Logger } from '../platform/logger.js';
 import type { ResetReason, SocketErrorCode } from '../protocol/frames.js';
 import type { From } from './bindings.js';
-import { partOf, type Channel } from './channels.js';
-import {
-  encodeChanges,
-  encodeError,
-  encodeLive,
-  encodeReset,
-  encodeSnap,
-  type EncodedPart,
-} from './encoding.js';
+import type { Channel } from './channels.js';
+import { encodeChanges, encodeError, encodeLive, encodeReset, encodeSnap } from './encoding.js';
 import type { FollowedLog, Waiter } from './followed-log.js';
 import type { GatewaySettings } from './options.js';
 import type { GatewayObserver } from './ports.js';
+import { changedKeys, replay } from './replay.js';
 import type { Held, Resets } from './resets.js';
 import type { SnapshotPages, Snapshots } from './snapshots.js';
+import { Approach } from './windows/approach.js';
 
 /** The session that the subscriptions belong to. */
 export interface JoinerHost {
@@ -88,6 +83,8 @@ export class Joiner implements Waiter, Held {
    */
   #base = new Map<number, number>();
   #replayed = 0;
+  /** Of a window. */
+  readonly #approach: Approach | undefined;
 
   constructor(deps: JoinerDeps, host: JoinerHost, { log, channel, mark }: Joining, ids: Iterable<string>) {
     this.#deps = deps;
@@ -96,6 +93,7 @@ export class Joiner implements Waiter, Held {
     this.channel = channel;
     this.mark = mark;
     this.ids = new Set(ids);
+    if (channel.window) this.#approach = new Approach(channel.window, deps.settings.outFrameBytes);
   }
 
   /** Begins at a position that a client gave. */
@@ -110,7 +108,10 @@ export class Joiner implements Waiter, Held {
   /** Begins where live subscriptions leave their topic. @param sent up to where the channel’s parts went */
   reenter(sent: ReadonlyMap<number, number>): void {
     this.#phase = 'replay';
-    this.#at = new Map(this.channel.shards.map((shard) => [shard, this.log.position[shard] ?? 0]));
+    // A window holds back what it cannot show yet.
+    this.#at = this.channel.window
+      ? new Map(sent)
+      : new Map(this.channel.shards.map((shard) => [shard, this.log.position[shard] ?? 0]));
     this.#base = new Map(sent);
   }
 
@@ -119,6 +120,7 @@ export class Joiner implements Waiter, Held {
     this.#settle();
     this.#pages = undefined;
     this.#page = 0;
+    this.#approach?.resume(false);
     this.#reason = reason;
     if (this.#phase === 'held') return;
     this.#phase = 'held';
@@ -221,6 +223,7 @@ export class Joiner implements Waiter, Held {
     this.#phase = 'replay';
     this.#at = new Map(this.channel.shards.map((shard) => [shard, position.get(shard) ?? 0]));
     this.#base = opaque ? new Map() : new Map(this.#at);
+    this.#approach?.resume(opaque);
     if (this.#distance() > this.#deps.settings.maxReplayChanges) this.restart('too_far_behind');
   }
 
@@ -239,6 +242,7 @@ export class Joiner implements Waiter, Held {
     if (more) return;
     this.#at = new Map(this.channel.shards.map((shard) => [shard, pages.pos.get(shard) ?? 0]));
     this.#base = new Map();
+    if (pages.shown) this.#approach?.snapshotSent(pages.shown);
     this.#pages = undefined;
     this.#phase = 'replay';
   }
@@ -268,10 +272,26 @@ export class Joiner implements Waiter, Held {
       return this.log.wait(this);
     }
     const missing = behind.filter((shard) => !this.log.covers(shard, this.#atOf(shard)));
-    if (missing.length > 0) return this.#fetch(missing);
-    const found = this.#collect(behind);
+    if (missing.length > 0 && !this.#approach?.isKnown) return this.#fetch(missing);
+    if (this.#approach) return this.#follow(this.#approach);
+    const found = replay(this, { at: this.#at, base: this.#base }, behind, this.#deps.settings.outFrameBytes);
+    this.#replayed += found.rows;
     if (found.parts.length > 0) this.#each((id) => encodeChanges({ id }, found.at, found.parts));
     if (found.complete) this.#goLive();
+  }
+
+  /** What the client lacks of a window. */
+  #follow(approach: Approach): void {
+    const { window } = this.channel;
+    if (window && !window.settled) return this.#await(window.whenSettled(), () => undefined);
+    const missed = approach.next(() => changedKeys(this, this.#at));
+    if (!missed) return this.restart('too_far_behind');
+    if (missed.length === 0) return this.#goLive();
+    const { position } = this.log;
+    for (const shard of this.channel.shards) this.#at.set(shard, position[shard] ?? 0);
+    const part = approach.take(this.#base, position);
+    this.#replayed += part.rows.length;
+    this.#each((id) => encodeChanges({ id }, Date.now(), [part]));
   }
 
   /** The ring does not reach back to where we stand: have it read, if that is not too much. */
@@ -284,35 +304,6 @@ export class Joiner implements Waiter, Held {
       const trimmed = still.some((shard) => this.#atOf(shard) < this.log.low(shard));
       this.restart(trimmed ? 'trimmed' : 'too_far_behind');
     });
-  }
-
-  /** What the channel has between where we stand and the log’s position, up to the size of a frame. */
-  #collect(behind: readonly number[]): { parts: EncodedPart[]; at: number; complete: boolean } {
-    const parts: EncodedPart[] = [];
-    let bytes = 0;
-    let at = Infinity;
-    for (const shard of behind) {
-      const end = this.log.position[shard] ?? 0;
-      const rows: string[] = [];
-      let seq = this.#atOf(shard);
-      while (seq < end && bytes < this.#deps.settings.outFrameBytes) {
-        seq++;
-        const change = this.log.change(shard, seq);
-        const row = partOf(this.channel.filter, change);
-        if (row === undefined) continue;
-        rows.push(row);
-        bytes += row.length;
-        at = Math.min(at, change.at);
-      }
-      this.#at.set(shard, seq);
-      if (rows.length > 0) {
-        parts.push({ shard, p: this.#base.get(shard) ?? 0, s: seq, rows });
-        this.#base.set(shard, seq);
-        this.#replayed += rows.length;
-      }
-      if (seq < end) return { parts, at, complete: false };
-    }
-    return { parts, at, complete: true };
   }
 
   #goLive(): void {

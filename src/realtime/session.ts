@@ -10,6 +10,7 @@ import {
   type UnsubReason,
 } from '../protocol/frames.js';
 import { Standing, type Bearer, type OwnedFrame, type StandingDeps } from './access/standing.js';
+import type { Channel } from './channels.js';
 import { readFrame } from './client-frames.js';
 import { encodeError, encodeFrame } from './encoding.js';
 import type { FollowedLog } from './followed-log.js';
@@ -110,6 +111,11 @@ export class Session implements Line, Bearer {
   /** The chain of `log` was broken. */
   reset(log: FollowedLog, reason: ResetReason): void {
     this.#subscriptions.reset(log, reason);
+  }
+
+  /** A channel can be kept up no more. */
+  abandon(channel: Channel, code: SocketErrorCode, message: string): void {
+    this.#subscriptions.abandon(channel, code, message);
   }
 
   /** Looks whether the client reads and has said who it is, and acts if it has not. @param now ms of the monotonic clock */
