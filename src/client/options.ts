@@ -95,6 +95,7 @@ export function settingsFrom(options: ClientOptions): Settings {
     backoff: { minMs: options.backoff?.minMs ?? 250, maxMs: options.backoff?.maxMs ?? 15_000 },
     lingerMs: options.lingerMs ?? 1_000,
     shareTabs: options.shareTabs ?? true,
-    schedule: options.schedule ?? queueMicrotask,
+    // Called by itself: a browser’s own is of its window and of no other object.
+    schedule: options.schedule ?? ((flush) => queueMicrotask(flush)),
   };
 }
