@@ -9,6 +9,7 @@ import type { Config } from './config.js';
 import { showsItsPassword, shownBrokers } from './kafka-variables.js';
 import type { Phase } from './health.js';
 import type { Inside } from './inside.js';
+import { refuseOpenDoor } from './open-door.js';
 import { prepareDatabase } from './prepare.js';
 import { VERSION } from './version.js';
 
@@ -32,7 +33,7 @@ export interface RuntimeDeps {
 }
 
 export interface Runtime extends Service {
-  /** @throws TidemarkError with one clear line: what `prepareDatabase` throws, `address_in_use`, `address_refused`, `invalid_page` */
+  /** @throws TidemarkError with one clear line: `rights_off`, what `prepareDatabase` throws, `address_in_use`, `address_refused`, `invalid_page` */
   start(): Promise<void>;
   /** Drains and stops within `config.stopTimeoutMs`; never rejects. */
   stop(): Promise<void>;
@@ -54,6 +55,7 @@ export function createRuntime(app: AnyApp, config: Config, deps: RuntimeDeps): R
   let assembly: Assembly | undefined;
 
   async function put(): Promise<Assembly> {
+    refuseOpenDoor(app, config);
     const url = config.databaseUrl ?? embedded?.url;
     if (url === undefined)
       throw new TidemarkError('invalid_config', 'DATABASE_URL: expected one, or an embedded Postgres');

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { loadConfig, unknownVariables, type Config } from '../app/config.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../app/embedded/postgres.js';
 import { shownBrokers } from '../app/kafka-variables.js';
+import { refuseOpenDoor } from '../app/open-door.js';
 import { createRuntime, type Runtime } from '../app/runtime.js';
 import { createLogger, showUrl, type Logger } from '../platform/logger.js';
 import { loadAppModule, type AppModule } from './app-module.js';
@@ -122,6 +123,8 @@ export function startCommand({ projectDir }: Surroundings): Command {
     .action(async (file: string | undefined, options: StartOptions) => {
       const config = loadConfig(environment(options));
       const module = await loadAppModule(projectDir, file);
+      // Before a database is started for it.
+      refuseOpenDoor(module.app, config);
       await run(module, config, options, projectDir);
     });
 }

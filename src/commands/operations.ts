@@ -6,6 +6,7 @@ import { jsonSchemaOf } from '../domain/fields.js';
 import {
   PROBLEM_SCHEMA,
   problemResponses,
+  RIGHTS_PROBLEMS,
   type OperationObject,
   type Operations,
 } from '../protocol/openapi.js';
@@ -127,7 +128,11 @@ function rejectionResponses(): Record<string, Json> {
   );
 }
 
-function commandOperation(aggregate: AnyAggregate, command: string): OperationObject {
+/** `more`: what any of them may answer with beside its own. */
+type More = readonly ProblemCode[];
+const moreOf = ({ auth }: AnyApp): More => (auth === 'none' ? [] : RIGHTS_PROBLEMS);
+
+function commandOperation(aggregate: AnyAggregate, command: string, more: More): OperationObject {
   const schema = aggregate.commands[command];
   const payload = schema ? jsonSchemaOf(`${aggregate.name}.${command}`, schema, 'input') : {};
   return {
@@ -143,7 +148,7 @@ function commandOperation(aggregate: AnyAggregate, command: string): OperationOb
     },
     responses: {
       200: json('Accepted: what was written, or what was answered before to the same key.', RESULT, ETAG),
-      ...problemResponses(COMMAND_PROBLEMS),
+      ...problemResponses([...COMMAND_PROBLEMS, ...more]),
       ...rejectionResponses(),
     },
   };
@@ -155,7 +160,7 @@ export const commandOperations = (app: AnyApp): Operations =>
     app.aggregates.flatMap((aggregate) =>
       Object.keys(aggregate.commands).map((command) => [
         `/commands/${aggregate.name}/{id}/${command}`,
-        { post: commandOperation(aggregate, command) },
+        { post: commandOperation(aggregate, command, moreOf(app)) },
       ]),
     ),
   );
@@ -195,7 +200,7 @@ const STREAM_PROBLEMS: readonly ProblemCode[] = [
   'stream_not_found',
 ];
 
-function historyOperation(aggregate: AnyAggregate): OperationObject {
+function historyOperation(aggregate: AnyAggregate, more: More): OperationObject {
   const next = { type: ['integer', 'null'], description: 'The version to go on from; null at the end.' };
   const page = object({ items: { type: 'array', items: historyItem(aggregate) }, next });
   return {
@@ -213,11 +218,11 @@ function historyOperation(aggregate: AnyAggregate): OperationObject {
         integer({ minimum: 1, maximum: MAX_HISTORY_ITEMS, default: DEFAULT_HISTORY_ITEMS }),
       ),
     ],
-    responses: { 200: json('A page of events.', page), ...problemResponses(STREAM_PROBLEMS) },
+    responses: { 200: json('A page of events.', page), ...problemResponses([...STREAM_PROBLEMS, ...more]) },
   };
 }
 
-function stateOperation(aggregate: AnyAggregate): OperationObject {
+function stateOperation(aggregate: AnyAggregate, more: More): OperationObject {
   const state = jsonSchemaOf(`${aggregate.name}.state`, aggregate.state, 'output');
   return {
     operationId: `streams.${aggregate.name}.state`,
@@ -236,7 +241,13 @@ function stateOperation(aggregate: AnyAggregate): OperationObject {
     ],
     responses: {
       200: json('The state.', object({ streamId: string(), version: VERSION, state }), ETAG),
-      ...problemResponses([...STREAM_PROBLEMS, 'version_not_found', 'needs_newer_code', 'event_unreadable']),
+      ...problemResponses([
+        ...STREAM_PROBLEMS,
+        'version_not_found',
+        'needs_newer_code',
+        'event_unreadable',
+        ...more,
+      ]),
     },
   };
 }
@@ -245,7 +256,7 @@ function stateOperation(aggregate: AnyAggregate): OperationObject {
 export const streamOperations = (app: AnyApp): Operations =>
   Object.fromEntries(
     app.aggregates.flatMap((aggregate) => [
-      [`/streams/${aggregate.name}/{id}`, { get: historyOperation(aggregate) }],
-      [`/streams/${aggregate.name}/{id}/state`, { get: stateOperation(aggregate) }],
+      [`/streams/${aggregate.name}/{id}`, { get: historyOperation(aggregate, moreOf(app)) }],
+      [`/streams/${aggregate.name}/{id}/state`, { get: stateOperation(aggregate, moreOf(app)) }],
     ]),
   );

@@ -111,6 +111,10 @@ export const OPERATOR_ERRORS: Readonly<Record<string, OperatorError>> = {
     'A record of another system does not fit the consumer’s schema',
     'It stands in the dead letters of its topic. Mend the schema, or have the other system mend what it sends.',
   ),
+  rights_off: atStart(
+    'Others can reach the process, and everyone may do everything',
+    'Say in `defineApp` who may do what (`auth`), or set HOST to a loopback address.',
+  ),
   schema_taken: atStart(
     'The logs of this schema go to Kafka as those of another application',
     'Give this application a schema of its own (`TIDEMARK_SCHEMA`). After renaming an application: stop all of its relays, delete the row `relayed_for` of the table `settings`, and start it; its logs then fill topics of the new name.',

@@ -13,6 +13,8 @@ export interface OperationObject {
   readonly parameters?: readonly Readonly<Record<string, unknown>>[];
   readonly requestBody?: Readonly<Record<string, unknown>>;
   readonly responses: Readonly<Record<string, unknown>>;
+  /** Security Requirement Objects, in place of the document’s own; empty: none. */
+  readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
 }
 
 /** Name of the problem schema among the document’s components. */
@@ -30,6 +32,15 @@ const COMMON_PROBLEMS: readonly ProblemCode[] = [
   'internal_error',
   'not_ready',
   'database_unavailable',
+];
+
+/** What an operation may answer with where rights are on. */
+export const RIGHTS_PROBLEMS: readonly ProblemCode[] = [
+  'unauthenticated',
+  'token_expired',
+  'forbidden',
+  'rule_failed',
+  'auth_unavailable',
 ];
 
 /**
@@ -56,6 +67,9 @@ export function problemResponses(
 
 const RETRY_AFTER = { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } };
 const HEADERS: Readonly<Record<number, object>> = {
+  401: {
+    'WWW-Authenticate': { description: '`Bearer`, and what is wrong.', schema: { type: 'string' } },
+  },
   405: { Allow: { description: 'Methods of the path.', schema: { type: 'string' } } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,

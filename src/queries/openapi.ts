@@ -3,7 +3,12 @@ import type { AnyApp } from '../domain/app.js';
 import { jsonSchemaOf, type Field, type JsonSchema } from '../domain/fields.js';
 import type { AnyProjection } from '../domain/projection.js';
 import type { AnyQuery } from '../domain/query.js';
-import { problemResponses, type OperationObject, type Operations } from '../protocol/openapi.js';
+import {
+  problemResponses,
+  RIGHTS_PROBLEMS,
+  type OperationObject,
+  type Operations,
+} from '../protocol/openapi.js';
 import type { ProblemCode } from '../protocol/problems.js';
 import { DEFAULT_LIMIT, listFields, MAX_LIMIT } from '../projections/ordering.js';
 import { DEFAULT_WAIT_MS, MAX_WAIT_MS } from './read-after.js';
@@ -46,6 +51,10 @@ const WAIT_PROBLEMS: readonly ProblemCode[] = [
   'overloaded',
 ];
 
+/** What any of them may answer with beside its own. */
+type More = readonly ProblemCode[];
+const moreOf = ({ auth }: AnyApp): More => (auth === 'none' ? [] : RIGHTS_PROBLEMS);
+
 const CURSOR_HEADER = {
   'Tidemark-Cursor': {
     description: 'A realtime subscription to the same goes on from here without a hole.',
@@ -73,7 +82,7 @@ function filterParameter(field: Field): Parameter {
   );
 }
 
-function rowOperation(projection: AnyProjection, row: JsonSchema): OperationObject {
+function rowOperation(projection: AnyProjection, row: JsonSchema, more: More): OperationObject {
   return {
     operationId: `view_${projection.name}_row`,
     summary: `One row of ${projection.name}`,
@@ -100,14 +109,22 @@ function rowOperation(projection: AnyProjection, row: JsonSchema): OperationObje
         headers: { ...ETAG_HEADER, ...CURSOR_HEADER, ...PARKED_HEADER },
       },
       ...problemResponses(
-        ['invalid_key', 'unknown_view', 'row_not_found', 'row_parked', 'query_timeout', ...WAIT_PROBLEMS],
+        [
+          'invalid_key',
+          'unknown_view',
+          'row_not_found',
+          'row_parked',
+          'query_timeout',
+          ...WAIT_PROBLEMS,
+          ...more,
+        ],
         { 404: { ...CURSOR_HEADER, ...PARKED_HEADER }, 503: PARKED_HEADER },
       ),
     },
   };
 }
 
-function listOperation(projection: AnyProjection, row: JsonSchema): OperationObject {
+function listOperation(projection: AnyProjection, row: JsonSchema, more: More): OperationObject {
   const fields = [...listFields(projection).values()];
   const names = fields.map(({ name }) => name).join(', ');
   const page = {
@@ -148,6 +165,7 @@ function listOperation(projection: AnyProjection, row: JsonSchema): OperationObj
         'unknown_view',
         'query_timeout',
         ...WAIT_PROBLEMS,
+        ...more,
       ]),
     },
   };
@@ -159,8 +177,8 @@ export function viewOperations(app: AnyApp): Operations {
     app.views.flatMap((projection) => {
       const row = jsonSchemaOf(`projection ${projection.name}, row`, projection.row, 'output');
       return [
-        [`/views/${projection.name}`, { get: listOperation(projection, row) }],
-        [`/views/${projection.name}/{key}`, { get: rowOperation(projection, row) }],
+        [`/views/${projection.name}`, { get: listOperation(projection, row, moreOf(app)) }],
+        [`/views/${projection.name}/{key}`, { get: rowOperation(projection, row, moreOf(app)) }],
       ];
     }),
   );
@@ -177,7 +195,7 @@ function inputParameters(input: JsonSchema): Parameter[] {
   }));
 }
 
-function queryOperation(query: AnyQuery, method: 'get' | 'post'): OperationObject {
+function queryOperation(query: AnyQuery, method: 'get' | 'post', more: More): OperationObject {
   const input = jsonSchemaOf(`query ${query.name}, input`, query.input, 'input');
   const output = jsonSchemaOf(`query ${query.name}, output`, query.output, 'output');
   const byBody = method === 'post';
@@ -195,7 +213,13 @@ function queryOperation(query: AnyQuery, method: 'get' | 'post'): OperationObjec
     ...(byBody ? { requestBody: { required: (input.required ?? []).length > 0, content: json(input) } } : {}),
     responses: {
       200: { description: 'The result', headers: PARKED_HEADER, content: json(output) },
-      ...problemResponses([...(byBody ? body : []), 'unknown_query', 'query_timeout', ...WAIT_PROBLEMS]),
+      ...problemResponses([
+        ...(byBody ? body : []),
+        'unknown_query',
+        'query_timeout',
+        ...WAIT_PROBLEMS,
+        ...more,
+      ]),
     },
   };
 }
@@ -205,7 +229,10 @@ export function queryOperations(app: AnyApp): Operations {
   return Object.fromEntries(
     app.queries.map((query) => [
       `/queries/${query.name}`,
-      { get: queryOperation(query, 'get'), post: queryOperation(query, 'post') },
+      {
+        get: queryOperation(query, 'get', moreOf(app)),
+        post: queryOperation(query, 'post', moreOf(app)),
+      },
     ]),
   );
 }

@@ -6,6 +6,8 @@ import { checkAccess, type HostPolicy, type OriginPolicy } from '../../platform/
 export interface AccessPolicies {
   readonly origins: OriginPolicy;
   readonly hosts: HostPolicy;
+  /** Whether a page of another origin on the list may send cookies along: where one holds the token. */
+  readonly credentials?: boolean;
 }
 
 const EXPOSED = 'ETag, Tidemark-Cursor, Retry-After, Tidemark-Parked, X-Request-Id';
@@ -19,6 +21,7 @@ export function addCorsHeaders(policies: AccessPolicies, request: FastifyRequest
   const { origin } = request.headers;
   if (origin === undefined || !policies.origins.allows(origin)) return;
   reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', EXPOSED);
+  if (policies.credentials === true) reply.header('access-control-allow-credentials', 'true');
 }
 
 export const isPreflight = (request: FastifyRequest): boolean =>

@@ -16,6 +16,7 @@ import { operationsOperations, registerOperationsRoutes, type Readiness } from '
 import { registerOperatorRoutes } from './ops/http.js';
 import { operatorOperations } from './ops/openapi.js';
 import { servePage } from './page/serve.js';
+import { securityOf } from './security.js';
 import { createHttpServer } from './server.js';
 
 export interface HttpLayer extends Layer {
@@ -60,9 +61,10 @@ export function createHttpLayer(
     readonly page?: PagePlace | undefined;
   },
 ): HttpLayer {
-  const { app, config, kafka, logger, metrics, registry, announcer } = context;
+  const { app, config, guard, kafka, logger, metrics, registry, announcer } = context;
   const operating = {
     app,
+    guard,
     db: context.databases.open('operations', OPERATOR_CONNECTIONS),
     logger,
     announcer,
@@ -71,7 +73,7 @@ export function createHttpLayer(
   };
   const server = createHttpServer({
     logger,
-    access: accessOf(config),
+    access: { ...accessOf(config), credentials: guard.cookie !== undefined },
     trustProxy: config.trustProxy,
     observe: httpMetrics(metrics),
   });
@@ -85,9 +87,10 @@ export function createHttpLayer(
         const operations = [
           ...options.roles.flatMap((role) => role.operations ?? []),
           operationsOperations(),
-          operatorOperations(),
+          operatorOperations(app),
         ];
-        await serveDocs(server, openApiDocument({ title: app.name, version: options.version }, operations));
+        const info = { title: app.name, version: options.version, security: securityOf(app.auth) };
+        await serveDocs(server, openApiDocument(info, operations));
         if (options.page) {
           const realtime = { port: options.page.realtimePort(), url: config.realtimeUrl };
           await servePage(server, { app: app.name, dir: options.page.dir, realtime, logger });

@@ -9,6 +9,14 @@ export interface DocumentInfo {
   /** Name of the application. */
   readonly title: string;
   readonly version: string;
+  /** Where rights are on. */
+  readonly security?: Security | undefined;
+}
+
+export interface Security {
+  readonly schemes: Readonly<Record<string, object>>;
+  /** Security Requirement Objects: one of them is enough. */
+  readonly requirements: readonly Readonly<Record<string, readonly string[]>>[];
 }
 
 const PROBLEM = {
@@ -75,15 +83,21 @@ export function openApiDocument(
   operations: readonly Operations[],
 ): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
+  const { security, ...about } = info;
   for (const room of operations) {
     for (const [path, item] of Object.entries(room)) paths[path] = { ...paths[path], ...item };
   }
   return {
     openapi: '3.1.1',
-    info: { ...info, description: `Errors are problem+json (RFC 9457):\n\n${describeProblems()}` },
+    info: { ...about, description: `Errors are problem+json (RFC 9457):\n\n${describeProblems()}` },
     servers: [{ url: '/' }],
     paths,
-    components: { schemas: { [PROBLEM_SCHEMA]: PROBLEM }, responses: problemComponents() },
+    ...(security ? { security: security.requirements } : {}),
+    components: {
+      schemas: { [PROBLEM_SCHEMA]: PROBLEM },
+      responses: problemComponents(),
+      ...(security ? { securitySchemes: security.schemes } : {}),
+    },
   };
 }
 

@@ -98,6 +98,7 @@ export function operationsOperations(): Operations {
     '/livez': {
       get: {
         operationId: 'livez',
+        security: [],
         summary: 'Whether the process runs',
         tags,
         responses: {
@@ -113,6 +114,7 @@ export function operationsOperations(): Operations {
     '/readyz': {
       get: {
         operationId: 'readyz',
+        security: [],
         summary: 'Whether this process can serve, and what is not as it should be',
         tags,
         responses: {
@@ -125,6 +127,7 @@ export function operationsOperations(): Operations {
     '/metrics': {
       get: {
         operationId: 'metrics',
+        security: [],
         summary: 'Metrics for Prometheus',
         tags,
         responses: {

@@ -15,7 +15,7 @@ const rooms = [commandOperations, streamOperations, viewOperations, queryOperati
 const document = openApiDocument({ title: 'orders', version: '1.0.0' }, [
   ...rooms,
   operationsOperations(),
-  operatorOperations(),
+  operatorOperations(orders),
 ]);
 
 type Responses = Record<string, { headers?: Record<string, unknown> } | undefined>;

@@ -16,7 +16,7 @@ const routes = [
   viewOperations(orders),
   queryOperations(orders),
   operationsOperations(),
-  operatorOperations(),
+  operatorOperations(orders),
 ].flatMap((room) =>
   Object.entries(room).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),

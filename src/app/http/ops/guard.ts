@@ -1,6 +1,6 @@
 /**
- * Who may operate: callers on the machine itself, until there are rights. The socket decides, not what a header says of it; and
- * what came through a proxy, as its headers show, came from elsewhere.
+ * Who may operate: whom the rule `operate` allows, or callers on the machine itself where rights are off. There the socket
+ * decides, not what a header says of it; and what came through a proxy, as its headers show, came from elsewhere.
  */
 import type { FastifyRequest } from 'fastify';
 import { TidemarkError } from '../../../platform/errors.js';
@@ -33,11 +33,11 @@ const refused = (why: string): TidemarkError =>
   new TidemarkError('loopback_only', `/ops/… is for callers on this machine: ${why}`);
 
 /**
- * To be called before the body is read, and after the checks of Host and Origin that every request goes through.
- * @throws TidemarkError `loopback_only`; `unsupported_media_type` where the body may be a form's, as a page may send one to
- *   anywhere without being asked
+ * Where rights are off. To be called before the body is read, and after the checks of Host and Origin that every request
+ * goes through.
+ * @throws TidemarkError `loopback_only`
  */
-export function admitOperator(request: FastifyRequest): void {
+export function admitLocal(request: FastifyRequest): void {
   // Not `request.ip`, which believes X-Forwarded-For where a proxy is trusted.
   if (!isLoopbackAddress(request.raw.socket.remoteAddress)) throw refused('this one is not');
   const forwarded = Object.keys(request.raw.headers).find(
@@ -49,6 +49,13 @@ export function admitOperator(request: FastifyRequest): void {
   const { host } = request.raw.headers;
   if (host !== undefined && !isLoopbackHost(nameOf(host)))
     throw refused('call it by a loopback name, like localhost');
+}
+
+/**
+ * @throws TidemarkError `unsupported_media_type` where the body may be a form's, as a page may send one to anywhere without
+ *   being asked, and the browser its cookies with it
+ */
+export function refuseForms(request: FastifyRequest): void {
   const type = request.raw.headers['content-type'];
   if (request.method !== 'GET' && type !== undefined && !/^application\/json\s*(;|$)/i.test(type.trim())) {
     throw new TidemarkError(

@@ -1,16 +1,21 @@
 /** What `/ops/…` looks like in OpenAPI: made from the schemas of what is sent and answered. */
 import type { z } from 'zod';
+import type { AnyApp } from '../../../domain/app.js';
 import { jsonSchemaOf } from '../../../domain/fields.js';
-import { problemResponses, type OperationObject, type Operations } from '../../../protocol/openapi.js';
+import {
+  problemResponses,
+  RIGHTS_PROBLEMS,
+  type OperationObject,
+  type Operations,
+} from '../../../protocol/openapi.js';
 import type { ProblemCode } from '../../../protocol/problems.js';
 import * as answers from './answers.js';
 import * as input from './input.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
-const EVERY: readonly ProblemCode[] = ['loopback_only', 'invalid_parameter', 'query_timeout'];
+const EVERY: readonly ProblemCode[] = ['invalid_parameter', 'query_timeout'];
 const WITH_BODY: readonly ProblemCode[] = [
-  'loopback_only',
   'invalid_json',
   'invalid_payload',
   'payload_too_large',
@@ -49,7 +54,10 @@ interface Described {
   readonly problems?: readonly ProblemCode[];
 }
 
-function operation(one: Described): OperationObject {
+/** Path → method → what stands there. */
+type Table = Readonly<Record<string, Readonly<Record<string, Described>>>>;
+
+function operation(one: Described, rights: readonly ProblemCode[]): OperationObject {
   const { id, summary, description, parameters, body, problems = [] } = one;
   return {
     operationId: `ops_${id}`,
@@ -61,7 +69,7 @@ function operation(one: Described): OperationObject {
       ? {}
       : { requestBody: { required: !body.safeParse({}).success, content: content(id, body, 'input') } }),
     responses: {
-      ...problemResponses([...(body === undefined ? EVERY : WITH_BODY), ...problems]),
+      ...problemResponses([...rights, ...(body === undefined ? EVERY : WITH_BODY), ...problems]),
       ...Object.fromEntries(
         Object.entries(one.answers).map(([status, [what, schema]]) => [
           status,
@@ -76,48 +84,48 @@ const NAME = inPath('name', 'Projection.');
 const PROJECTION = inPath('projection', 'Projection.');
 const KEY = inPath('key', 'Key of the row, percent-encoded; of a joined stream, its id.');
 
-const projectionOperations = (): Operations => ({
+const projectionOperations = (): Table => ({
   '/ops/projections': {
-    get: operation({
+    get: {
       id: 'projections',
       summary: 'How each version of each projection stands',
       answers: { 200: ['All of them.', answers.ProjectionsAnswer] },
-    }),
+    },
   },
   '/ops/projections/{name}': {
-    get: operation({
+    get: {
       id: 'projection',
       summary: 'How the versions of a projection stand',
       parameters: [NAME],
       answers: { 200: ['Its versions, the newest last.', answers.ProjectionAnswer] },
       problems: ['unknown_projection'],
-    }),
+    },
   },
 });
 
-const controlOperations = (): Operations => ({
+const controlOperations = (): Table => ({
   '/ops/projections/{name}/pause': {
-    post: operation({
+    post: {
       id: 'pause',
       summary: 'Stops a version: no event comes in until it is resumed',
       parameters: [NAME],
       body: input.VersionBody,
       answers: { 200: ['It is paused; no batch is in flight.', answers.VersionAnswer] },
       problems: ['unknown_projection', 'wrong_state'],
-    }),
+    },
   },
   '/ops/projections/{name}/resume': {
-    post: operation({
+    post: {
       id: 'resume',
       summary: 'Has a version go on that is paused or has halted',
       parameters: [NAME],
       body: input.VersionBody,
       answers: { 200: ['All of its shards are tried again.', answers.VersionAnswer] },
       problems: ['unknown_projection', 'wrong_state'],
-    }),
+    },
   },
   '/ops/projections/{name}/rebuild': {
-    post: operation({
+    post: {
       id: 'rebuild',
       summary: 'Makes the rows of a version again from its events, in place',
       description:
@@ -126,45 +134,45 @@ const controlOperations = (): Operations => ({
       body: input.NothingBody,
       answers: { 202: ['It has begun.', answers.RebuildAnswer] },
       problems: ['unknown_projection', 'wrong_state'],
-    }),
+    },
   },
 });
 
-const releaseOperations = (): Operations => ({
+const releaseOperations = (): Table => ({
   '/ops/projections/{name}/swap-view': {
-    post: operation({
+    post: {
       id: 'swap_view',
       summary: 'Has the SQL view show another version',
       parameters: [NAME],
       body: input.SwapBody,
       answers: { 200: ['It does.', answers.SwapAnswer] },
       problems: ['unknown_projection', 'wrong_state', 'view_has_dependents', 'view_in_use'],
-    }),
+    },
   },
   '/ops/projections/prune': {
-    post: operation({
+    post: {
       id: 'prune',
       summary: 'Drops the tables of versions that nobody uses any more',
       description: 'Those of the application of this process are kept.',
       body: input.PruneBody,
       answers: { 200: ['What was dropped, and why the rest was not.', answers.PruneAnswer] },
-    }),
+    },
   },
 });
 
-const checkingOperations = (): Operations => ({
+const checkingOperations = (): Table => ({
   '/ops/projections/{name}/diff': {
-    post: operation({
+    post: {
       id: 'diff',
       summary: 'Compares the rows of two versions, as of one moment',
       parameters: [NAME],
       body: input.DiffBody,
       answers: { 200: ['What differs.', answers.DiffAnswer] },
       problems: ['unknown_projection', 'wrong_state'],
-    }),
+    },
   },
   '/ops/projections/{name}/verify': {
-    post: operation({
+    post: {
       id: 'verify',
       summary: 'Folds events again and compares the rows that they make with those of the table',
       description:
@@ -176,20 +184,20 @@ const checkingOperations = (): Operations => ({
         202: ['It has begun; see `GET`.', answers.VerificationBegunAnswer],
       },
       problems: ['unknown_projection', 'wrong_state', 'too_many_requests'],
-    }),
-    get: operation({
+    },
+    get: {
       id: 'verification',
       summary: 'The last verification of all rows that was begun in this process',
       parameters: [NAME],
       answers: { 200: ['How far it is, or what it found.', answers.VerificationStateAnswer] },
       problems: ['unknown_projection'],
-    }),
+    },
   },
 });
 
-const parkedOperations = (): Operations => ({
+const parkedOperations = (): Table => ({
   '/ops/parked': {
-    get: operation({
+    get: {
       id: 'parked_list',
       summary: 'Keys whose fold threw',
       parameters: [
@@ -203,10 +211,10 @@ const parkedOperations = (): Operations => ({
       ],
       answers: { 200: ['The first of them; `total` counts all.', answers.ParkedListAnswer] },
       problems: ['unknown_projection'],
-    }),
+    },
   },
   '/ops/parked/{projection}/{key}': {
-    get: operation({
+    get: {
       id: 'parked',
       summary: 'A parked key: the event at fault, and what waits behind it',
       parameters: [
@@ -217,13 +225,13 @@ const parkedOperations = (): Operations => ({
       ],
       answers: { 200: ['The key.', answers.ParkedAnswer] },
       problems: ['unknown_projection', 'not_parked'],
-    }),
+    },
   },
 });
 
-const replayOperations = (): Operations => ({
+const replayOperations = (): Table => ({
   '/ops/parked/{projection}/replay': {
-    post: operation({
+    post: {
       id: 'replay_all',
       summary: 'Folds the events behind all parked keys again',
       description: 'In the version that this process has in its code, as the other replays.',
@@ -231,46 +239,55 @@ const replayOperations = (): Operations => ({
       body: input.NothingBody,
       answers: { 200: ['What became of each key.', answers.ReplayAllAnswer] },
       problems: ['unknown_projection', 'wrong_state'],
-    }),
+    },
   },
   '/ops/parked/{projection}/{key}/replay': {
-    post: operation({
+    post: {
       id: 'replay',
       summary: 'Folds the events behind a parked key again, in their order',
       parameters: [PROJECTION, KEY],
       body: input.ReplayBody,
       answers: { 200: ['It is parked no more.', answers.ReplayAnswer] },
       problems: ['unknown_projection', 'not_parked', 'wrong_state', 'fold_failed_again', 'needs_newer_code'],
-    }),
+    },
   },
   '/ops/parked/{projection}/{key}/skip': {
-    post: operation({
+    post: {
       id: 'skip',
       summary: 'Leaves the event at fault out, for ever, and folds those after it',
       parameters: [PROJECTION, KEY],
       body: input.SkipBody,
       answers: { 200: ['The event is skipped.', answers.SkipAnswer] },
       problems: ['unknown_projection', 'not_parked', 'wrong_state'],
-    }),
+    },
   },
   '/ops/parked/{projection}/accept': {
-    post: operation({
+    post: {
       id: 'accept_parked',
       summary: 'Lets a version become ready though keys are parked',
       parameters: [PROJECTION],
       body: input.AcceptBody,
       answers: { 200: ['How the version stands.', answers.VersionAnswer] },
       problems: ['unknown_projection'],
-    }),
+    },
   },
 });
 
 /** `/ops/…` in OpenAPI. */
-export const operatorOperations = (): Operations => ({
-  ...projectionOperations(),
-  ...controlOperations(),
-  ...releaseOperations(),
-  ...checkingOperations(),
-  ...parkedOperations(),
-  ...replayOperations(),
-});
+export function operatorOperations({ auth }: Pick<AnyApp, 'auth'>): Operations {
+  const table: Table = {
+    ...projectionOperations(),
+    ...controlOperations(),
+    ...releaseOperations(),
+    ...checkingOperations(),
+    ...parkedOperations(),
+    ...replayOperations(),
+  };
+  const rights: readonly ProblemCode[] = auth === 'none' ? ['loopback_only'] : RIGHTS_PROBLEMS;
+  return Object.fromEntries(
+    Object.entries(table).map(([path, methods]) => [
+      path,
+      Object.fromEntries(Object.entries(methods).map(([method, one]) => [method, operation(one, rights)])),
+    ]),
+  );
+}
