@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { TidemarkError, type Fault } from '../platform/errors.js';
 import { canonicalOrigin, LOOPBACK_ORIGINS } from '../platform/origins.js';
+import { isProxyRange } from '../platform/proxies.js';
 import {
   KAFKA_SHOWN,
   kafkaConfig,
@@ -12,6 +13,7 @@ import {
   kafkaVariables,
   type KafkaConfig,
 } from './kafka-variables.js';
+import { socketLimits, socketVariables, type SocketLimits } from './socket-variables.js';
 import { integer, list, oneOf, variable } from './variables.js';
 
 export const ROLES = ['api', 'relay', 'projector', 'gateway'] as const;
@@ -56,8 +58,7 @@ const bindAddress = (text: string): string | undefined =>
 function trustProxy(text: string): boolean | readonly string[] | undefined {
   if (text === 'true' || text === 'false') return text === 'true';
   const ranges = text.split(',').map((part) => part.trim());
-  const known = /^(loopback|linklocal|uniquelocal|[0-9a-f.:]+(\/\d{1,3})?)$/i;
-  return ranges.every((range) => known.test(range)) ? ranges : undefined;
+  return ranges.every(isProxyRange) ? ranges : undefined;
 }
 
 const Environment = z.object({
@@ -137,6 +138,7 @@ const Environment = z.object({
     'Engine of the realtime socket; auto takes uWebSockets.js where it loads, and ws elsewhere.',
     (text) => oneOf(SOCKET_ENGINES, text),
   ).default('auto'),
+  ...socketVariables,
   TIDEMARK_STOP_TIMEOUT_MS: integer(
     'milliseconds from 100 to 600000',
     'Milliseconds that a stop may take before what still runs is cut off.',
@@ -174,6 +176,7 @@ export interface Config {
   /** Append calls in flight at the most. */
   readonly appendLanes: number;
   readonly socketEngine: (typeof SOCKET_ENGINES)[number];
+  readonly socketLimits: SocketLimits;
   /** Milliseconds. */
   readonly stopTimeoutMs: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -238,6 +241,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     poolSize: values.TIDEMARK_POOL_SIZE,
     appendLanes: values.TIDEMARK_APPEND_LANES,
     socketEngine: values.TIDEMARK_SOCKET_ENGINE,
+    socketLimits: socketLimits(values),
     stopTimeoutMs: values.TIDEMARK_STOP_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
   });

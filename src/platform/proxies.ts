@@ -23,17 +23,35 @@ export function canonicalAddress(text: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(short)?.[1] ?? short;
 }
 
+interface Range {
+  readonly net: string;
+  readonly prefix: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+function rangeOf(text: string): Range | undefined {
+  const [net = '', bits, ...more] = text.split('/');
+  const version = isIP(net);
+  const widest = version === 6 ? 128 : 32;
+  const prefix = bits === undefined ? widest : /^\d{1,3}$/.test(bits) ? Number(bits) : Infinity;
+  if (version === 0 || prefix > widest || more.length > 0) return undefined;
+  return { net, prefix, family: version === 6 ? 'ipv6' : 'ipv4' };
+}
+
+const rangesOf = (text: string): readonly (Range | undefined)[] =>
+  (NAMED[text.toLowerCase()] ?? [text]).map(rangeOf);
+
+/** An address, a CIDR range, `loopback`, `linklocal` or `uniquelocal`. */
+export const isProxyRange = (text: string): boolean => !rangesOf(text).includes(undefined);
+
 /** @throws RangeError naming a range that is none */
-function trustedRanges(ranges: readonly string[]): (address: string) => boolean {
+function trustedRanges(texts: readonly string[]): (address: string) => boolean {
   const list = new BlockList();
-  for (const range of ranges.flatMap((one) => NAMED[one.toLowerCase()] ?? [one])) {
-    const [net = '', bits] = range.split('/');
-    const version = isIP(net);
-    const widest = version === 6 ? 128 : 32;
-    const prefix = bits === undefined ? widest : Number(bits);
-    if (version === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > widest)
-      throw new RangeError(`not an address or CIDR range: ${JSON.stringify(range)}`);
-    list.addSubnet(net, prefix, version === 6 ? 'ipv6' : 'ipv4');
+  for (const text of texts) {
+    for (const range of rangesOf(text)) {
+      if (!range) throw new RangeError(`not an address or CIDR range: ${JSON.stringify(text)}`);
+      list.addSubnet(range.net, range.prefix, range.family);
+    }
   }
   return (address) => {
     const version = isIP(address);

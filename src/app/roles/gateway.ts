@@ -32,7 +32,7 @@ const changeSource = (db: Database, gate: ServingGate): ChangeSource => ({
 const DRAIN_SHARE = 0.25;
 
 export function createGatewayRole(context: Context): GatewayRole {
-  const { app, config, databases, probe, logger, signer, metrics, registry } = context;
+  const { app, config, databases, guard, probe, logger, signer, metrics, registry } = context;
   const db = databases.open('gateway', config.poolSize);
   const source = changeSource(db, registry);
   const { feed, away } = changeFeed(context, db, source.readChanges);
@@ -43,11 +43,14 @@ export function createGatewayRole(context: Context): GatewayRole {
     feed,
     gate: registry,
     signer,
+    rights: guard,
+    trustProxy: config.trustProxy,
     logger,
     observer: gatewayMetrics(metrics),
     settings: {
       host: config.host,
       port: config.realtimePort,
+      ...config.socketLimits,
       drainMs: Math.floor(config.stopTimeoutMs * DRAIN_SHARE),
     },
     origins: config.origins,
