@@ -11,9 +11,10 @@ import {
   listFields,
   MAX_LIMIT,
   readSort,
+  sortText,
   type SortField,
 } from '../projections/ordering.js';
-import type { CursorBinding } from '../protocol/positions.js';
+import { windowName, type CursorBinding } from '../protocol/positions.js';
 import {
   expectedOf,
   fault,
@@ -36,6 +37,8 @@ export interface ListRequest {
   /** Ends with the key; fields that a filter holds still are left out. */
   readonly sort: readonly SortField[];
   readonly limit: number;
+  /** Order and limit as a live window names them, which may go on from the first page. */
+  readonly window: string;
   /** The page token as it came. */
   readonly page: string | undefined;
   /** The same request gives the same text. */
@@ -97,7 +100,8 @@ export function parseListRequest(projection: AnyProjection, parameters: Paramete
     sort.map(({ field, descending }) => [field.name, descending]),
     limit,
   ]);
-  return { filters, sort, limit, page: single(parameters, 'page'), canonical };
+  const window = windowName(sortText(asked), limit);
+  return { filters, sort, limit, window, page: single(parameters, 'page'), canonical };
 }
 
 /** What a page belongs to. */

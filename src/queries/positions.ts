@@ -86,7 +86,12 @@ export function signPage(
 export function signCursor(
   signer: Signer,
   projection: AnyProjection,
-  at: { readonly epoch: string; readonly pos: readonly ShardSeq[]; readonly bind: CursorBinding },
+  at: {
+    readonly epoch: string;
+    readonly pos: readonly ShardSeq[];
+    readonly bind: CursorBinding;
+    readonly window?: string | undefined;
+  },
 ): string | undefined {
   const payload: CursorPayload = {
     kind: 'cursor',
@@ -95,6 +100,7 @@ export function signCursor(
     epoch: at.epoch,
     // A shard that is absent stands at 0.
     pos: at.pos.filter(([, seq]) => seq > 0),
+    ...(at.window === undefined ? {} : { window: at.window }),
   };
   const text = signer.sign(payload);
   return text.length <= MAX_CHARS ? text : undefined;

@@ -137,9 +137,11 @@ export class Views {
     const last = (count ?? 0) > rows.length ? rows.at(-1) : undefined;
     const next =
       last && signPage(signer, projection, { of, epoch, after: sortValues(projection, request, last), pos });
+    // Of a first page that has all the rows it should have.
+    const window = !page && rows.length === Math.min(count ?? 0, request.limit) ? request.window : undefined;
     return {
       json: `{"items":[${items.join(',')}],"next":${JSON.stringify(next ?? null)}}`,
-      cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind }),
+      cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind, window }),
       parked: found.some(([, , , parked]) => parked === true),
     };
   }
