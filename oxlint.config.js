@@ -85,6 +85,7 @@ const AT_HOME = {
   jose: ['src/rights/jwt/**'],
   kafkajs: ['src/broker/kafka/**'],
   'uWebSockets.js': ['src/realtime/sockets/uws/**'],
+  react: ['src/client/react/**'],
   // The test kit is a client: Node 20 has no WebSocket of its own.
   ws: ['src/realtime/sockets/ws/**', 'src/testing/subscription.ts'],
 };
@@ -209,6 +210,22 @@ export default {
         'test/package/**',
       ],
       rules: { 'import/no-default-export': 'off' },
+    },
+    {
+      files: ['examples/orders/board/**'],
+      plugins: ['typescript', 'import', 'unicorn', 'oxc', 'promise', 'react', 'jsx-a11y'],
+      rules: {
+        // JSX needs no React in sight; a bundler takes styles as imports.
+        'react/react-in-jsx-scope': 'off',
+        'import/no-unassigned-import': ['error', { allow: ['**/*.css'] }],
+        // Looked at by axe, on the page as it is in a browser (test/browser).
+        'jsx-a11y/control-has-associated-label': 'off',
+        'jsx-a11y/no-noninteractive-tabindex': 'off',
+        'jsx-a11y/prefer-tag-over-role': 'off',
+        'jsx-a11y/role-has-required-aria-props': 'off',
+        // Effects also run for what is on the page, which no dependency tells.
+        'react/exhaustive-effect-dependencies': 'off',
+      },
     },
     {
       files: ['bench/**', 'examples/**/*.js'],

@@ -70,6 +70,8 @@ const FORBIDDEN: readonly Case[] = [
   ['event-store/a.ts', 'kysely'],
   ['client/a.ts', 'ws'],
   ['client/a.ts', '../platform/errors.js'],
+  ['client/a.ts', 'react'],
+  ['app/a.ts', 'react'],
   // src/ stands on its own.
   ['commands/a.ts', '../../test/support/postgres.js'],
   ['commands/a.ts', 'tidemark'],
@@ -93,6 +95,7 @@ const ALLOWED: readonly Case[] = [
   ['realtime/sockets/uws/ok.ts', 'uWebSockets.js'],
   ['realtime/sockets/ws/ok.ts', 'ws'],
   ['broker/kafka/ok.ts', 'kafkajs'],
+  ['client/react/ok.ts', 'react'],
   ['app/ok.ts', '../broker/postgres/feed.js'],
   ['app/ok.ts', 'fastify'],
   ['app/ok.ts', '../realtime/sockets/uws/engine.js'],
