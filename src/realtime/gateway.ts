@@ -12,11 +12,16 @@ import type { Signer } from '../platform/signing.js';
 import type { ChangeEntry, ServingGate } from '../projections/types.js';
 import { Admission } from './access/admission.js';
 import { NO_RIGHTS, type SocketRights } from './access/rights.js';
+import { asyncApiDocument } from './asyncapi/document.js';
 import { dropLimit, Hub, SWEEP_TURNS } from './hub.js';
 import { gatewaySettings, type GatewaySettings, type GatewaySettingsInput } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
-import type { SocketEngine, SocketServer } from './sockets/port.js';
-import { answerPlain, decideUpgrade, type Access } from './upgrade.js';
+import { plainHttp } from './plain-http.js';
+import type { Caller, Socket, SocketEngine, SocketHandlers, SocketServer } from './sockets/port.js';
+import { Judge } from './sse/judge.js';
+import { Streams } from './sse/route.js';
+import { StreamTopics } from './sse/topics.js';
+import { admit, decideUpgrade, type Access } from './upgrade.js';
 
 export interface GatewayOptions {
   readonly app: AnyApp;
@@ -33,6 +38,8 @@ export interface GatewayOptions {
   readonly trustProxy?: TrustedProxies;
   readonly observer?: GatewayObserver;
   readonly settings?: GatewaySettingsInput;
+  /** What the AsyncAPI document says it is of. */
+  readonly version?: string;
   /** Origins that browsers may come from; loopback unless told otherwise. */
   readonly origins?: readonly string[];
   /** Host names beside loopback that a loopback server answers to. */
@@ -92,34 +99,16 @@ class RunningGateway {
     this.#options = options;
     this.#settings = settings;
     const observer = options.observer ?? {};
-    const admission = new Admission(settings);
     const access: Access = {
       origins: originPolicy(options.origins),
       hosts: hostPolicy(settings.host, options.hosts),
       clientAddress: clientAddresses(options.trustProxy ?? false),
       rights: options.rights ?? NO_RIGHTS,
-      admission,
+      admission: new Admission(settings),
       stopping: () => this.#stopping,
       refused: (code) => observer.refused?.(code),
     };
-    this.#server = options.engine.create(
-      {
-        maxPayloadBytes: Math.max(settings.closeFrameBytes * 4, settings.maxFrameBytes),
-        maxBackpressureBytes: dropLimit(settings),
-        idleTimeoutSeconds: settings.idleTimeoutSeconds,
-      },
-      {
-        upgrade: (request) => decideUpgrade(request, access),
-        request: (request) => answerPlain(request, access),
-        open: (socket, caller) => {
-          admission.opened(caller.address);
-          this.#hub.open(socket, caller);
-        },
-        message: (socket, data, isBinary) => this.#hub.message(socket, data, isBinary),
-        drain: (socket) => this.#hub.drain(socket),
-        close: (socket, code) => this.#hub.close(socket, code),
-      },
-    );
+    const topics = new StreamTopics();
     this.#hub = new Hub({
       app: options.app,
       source: options.source,
@@ -127,13 +116,55 @@ class RunningGateway {
       gate: options.gate,
       signer: options.signer,
       rights: options.rights,
-      left: (caller) => admission.closed(caller.address),
+      left: (caller) => access.admission.closed(caller.address),
       settings,
       observer,
       logger: options.logger,
       group: `gateway-${randomUUID()}`,
-      publish: (topic, text) => this.#server.publish(topic, text),
+      publish: (topic, text) => this.#server.publish(topic, text) + topics.publish(topic, text),
     });
+    this.#server = options.engine.create(
+      {
+        maxPayloadBytes: Math.max(settings.closeFrameBytes * 4, settings.maxFrameBytes),
+        maxBackpressureBytes: dropLimit(settings),
+        idleTimeoutSeconds: settings.idleTimeoutSeconds,
+      },
+      this.#handlers(access, topics),
+    );
+  }
+
+  #handlers(access: Access, topics: StreamTopics): SocketHandlers {
+    const options = this.#options;
+    const hub = this.#hub;
+    const open = (socket: Socket, caller: Caller): void => {
+      access.admission.opened(caller.address);
+      hub.open(socket, caller);
+    };
+    const judge = new Judge({
+      ...options,
+      rights: options.rights ?? NO_RIGHTS,
+      identities: hub.identities,
+    });
+    const streams = new Streams({
+      signer: options.signer,
+      topics,
+      judge,
+      retryMs: this.#settings.retryMs,
+      admit: (request) => admit(request, access),
+      refused: (code) => access.refused(code),
+      open,
+      message: (socket, data) => hub.message(socket, data, false),
+      drain: (socket) => hub.drain(socket),
+      close: (socket, code) => hub.close(socket, code),
+    });
+    return {
+      upgrade: (request) => decideUpgrade(request, access),
+      request: plainHttp({ access, streams, document: () => this.#document() }),
+      open,
+      message: (socket, data, isBinary) => hub.message(socket, data, isBinary),
+      drain: (socket) => hub.drain(socket),
+      close: (socket, code) => hub.close(socket, code),
+    };
   }
 
   async start(): Promise<void> {
@@ -167,6 +198,13 @@ class RunningGateway {
       sockets: sessions.length,
       subscriptions: sessions.reduce((sum, session) => sum + session.subscriptions, 0),
     };
+  }
+
+  #document(): string {
+    const { app, version = '0' } = this.#options;
+    const { host } = this.#settings;
+    const at = `${host.includes(':') ? `[${host}]` : host}:${this.port}`;
+    return JSON.stringify(asyncApiDocument(app, { version, host: at }));
   }
 
   #every(ms: number, work: () => void): void {

@@ -106,6 +106,11 @@ export class Hub {
     await Promise.all([...this.#logs.values()].map((log) => log.stop()));
   }
 
+  /** Who the open sockets are. */
+  get identities(): Identities {
+    return this.#identities;
+  }
+
   get sessions(): readonly Session[] {
     return [...this.#sessions.values()];
   }

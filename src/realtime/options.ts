@@ -25,6 +25,9 @@ export const gatewaySettings = z.strictObject({
     'Frames that a socket may send ahead while its token is looked at.',
   ),
   heartbeatMs: ms(15_000).describe('Time between two `hb` frames.'),
+  retryMs: ms(3_000).describe(
+    'So long a browser waits before it opens a stream of events again that has ended, at the most.',
+  ),
   quietMs: ms(5_000).describe(
     'After so long without one, a channel that fell behind its log gets a part with no rows.',
   ),
@@ -48,6 +51,14 @@ export const gatewaySettings = z.strictObject({
   maxWindows: count(10_000).describe(
     'Windows (`sort`, `limit`) that are open at the same time; those who watch the same one share it.',
   ),
+  windowSpareRows: z
+    .int()
+    .min(0)
+    .max(1_000)
+    .default(50)
+    .describe(
+      'Rows behind the last one of a window that are kept as well, so that few that leave cost a query.',
+    ),
   maxWindowBytes: count(16 * MIB).describe('Memory that the rows of one window may take.'),
   windowBytes: count(256 * MIB).describe('Memory that the rows of all windows may take.'),
   snapshotConcurrency: count(3).describe('Snapshots that are read at the same time.'),

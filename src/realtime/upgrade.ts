@@ -5,9 +5,8 @@ import { SUBPROTOCOL } from '../protocol/frames.js';
 import { isProblemCode, problemOf, type ProblemCode } from '../protocol/problems.js';
 import type { Admission } from './access/admission.js';
 import { callerOf, type CallerOptions } from './access/caller.js';
+import { REALTIME_PATH } from './paths.js';
 import type { Admitted, Caller, Refusal, SocketRequest } from './sockets/port.js';
-
-const REALTIME_PATH = '/realtime';
 
 export interface Access extends CallerOptions {
   readonly origins: OriginPolicy;
@@ -33,7 +32,8 @@ function refusal(code: ProblemCode, detail: string, headers: Readonly<Record<str
   };
 }
 
-function accessFault(request: SocketRequest, access: Access): Problem | undefined {
+/** Whether the request's Host and Origin are ours to answer. */
+export function accessFault(request: SocketRequest, access: Access): Problem | undefined {
   try {
     checkAccess(access, { host: request.host, origin: request.origin });
     return undefined;

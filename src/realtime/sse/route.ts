@@ -3,25 +3,32 @@ import { jittered } from '../../platform/pause.js';
 import type { Signer } from '../../platform/signing.js';
 import type { SubFrame } from '../../protocol/frames.js';
 import { changeLogName, type CursorBinding } from '../../protocol/positions.js';
-import type { Hub } from '../hub.js';
 import type { StreamAnswer } from '../sockets/byte-stream.js';
-import type { Caller, Refusal, SocketRequest } from '../sockets/port.js';
+import type { ProblemCode } from '../../protocol/problems.js';
+import type { Caller, Refusal, Socket, SocketRequest } from '../sockets/port.js';
 import { problemAnswer } from './answers.js';
 import type { Judge, Judged } from './judge.js';
 import { Cursors, Place } from './places.js';
-import { readStreamRequest, type StreamFault } from './request.js';
+import { readStreamRequest } from './request.js';
 import { SseSocket } from './socket.js';
 import type { StreamTopics } from './topics.js';
 
+type Headers = Readonly<Record<string, string>>;
+
 export interface StreamsDeps {
   readonly signer: Signer;
-  readonly judge: Judge;
   readonly topics: StreamTopics;
-  readonly hub: Pick<Hub, 'open' | 'message' | 'drain' | 'close'>;
   /** When a browser comes back by itself, ms. */
   readonly retryMs: number;
   /** Whether the process takes one more, and who it would be. */
-  admit(request: SocketRequest): Caller | Refusal;
+  admit(request: SocketRequest): Caller | (Refusal & { readonly code: ProblemCode });
+  /** Told of everyone who is not let in. */
+  refused(code: ProblemCode): void;
+  readonly judge: Judge;
+  open(socket: Socket, caller: Caller): void;
+  message(socket: Socket, data: Uint8Array): void;
+  drain(socket: Socket): void;
+  close(socket: Socket, code: number): void;
 }
 
 const HEADERS = {
@@ -41,37 +48,36 @@ export class Streams {
   }
 
   /** @param headers of CORS, for every answer */
-  async answer(
-    request: SocketRequest,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<StreamAnswer | Refusal> {
-    const refuse = (fault: StreamFault): Refusal => problemAnswer(fault, headers);
-    const { admit, judge } = this.#deps;
-    const turnedAway = (refusal: Refusal): Refusal => ({
-      ...refusal,
-      headers: { ...refusal.headers, ...headers },
-    });
-    const early = admit(request);
-    if ('status' in early) return turnedAway(early);
-    const read = readStreamRequest(request.query);
-    if ('code' in read) return refuse(read);
-    // An empty one is what a browser has after a reset.
-    const judged = await judge.judge(early, read.frame, request.lastEventId || undefined);
-    if ('code' in judged) return refuse(judged);
-    // While the token was looked at, others may have come.
-    const caller = admit(request);
-    if ('status' in caller) return turnedAway(caller);
-    return this.#stream(caller, judged, headers);
+  async answer(request: SocketRequest, headers: Headers): Promise<StreamAnswer | Refusal> {
+    const found = await this.#find(request);
+    if ('stream' in found) return { ...found.stream, headers: { ...HEADERS, ...headers } };
+    this.#deps.refused(found.code);
+    if ('detail' in found) return problemAnswer(found, headers);
+    const { status, body } = found;
+    return { status, body, headers: { ...found.headers, ...headers } };
   }
 
-  #stream(caller: Caller, judged: Judged, headers: Readonly<Record<string, string>>): StreamAnswer {
-    const { signer, topics, hub, retryMs } = this.#deps;
-    const { frame, wanted } = judged;
+  async #find(request: SocketRequest) {
+    const { admit, judge } = this.#deps;
+    const early = admit(request);
+    if ('status' in early) return early;
+    const read = readStreamRequest(request.query);
+    if ('code' in read) return read;
+    // An empty one is what a browser has after a reset.
+    const judged = await judge.judge(early, read.frame, request.lastEventId || undefined);
+    if ('code' in judged) return judged;
+    // While the token was looked at, others may have come.
+    const caller = admit(request);
+    if ('status' in caller) return caller;
+    return { stream: this.#stream({ ...caller, receivesOnly: true }, judged) };
+  }
+
+  #stream(caller: Caller, { frame, wanted }: Judged): Pick<StreamAnswer, 'open'> {
+    const { signer, topics, retryMs, open, message, drain, close } = this.#deps;
     const { projection, from, mark } = wanted;
-    const bind = bindingOf(frame, mark);
-    const cursors = new Cursors(signer, changeLogName(projection.name, projection.version), bind);
+    const log = changeLogName(projection.name, projection.version);
+    const cursors = new Cursors(signer, log, bindingOf(frame, mark));
     return {
-      headers: { ...HEADERS, ...headers },
       open(stream) {
         const socket = new SseSocket({
           stream,
@@ -80,13 +86,13 @@ export class Streams {
           from: from && !from.foreign ? new Place(from) : undefined,
           retryMs: Math.ceil(jittered(retryMs)),
         });
-        hub.open(socket, caller);
-        hub.message(socket, Buffer.from(JSON.stringify(frame)), false);
+        open(socket, caller);
+        message(socket, Buffer.from(JSON.stringify(frame)));
         return {
-          drain: () => hub.drain(socket),
+          drain: () => drain(socket),
           close() {
             socket.closed();
-            hub.close(socket, socket.code);
+            close(socket, socket.code);
           },
         };
       },
