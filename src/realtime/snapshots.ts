@@ -14,6 +14,8 @@ import type { Window } from './windows/window.js';
 const KEEP_MS = 1_000;
 /** Changes after a kept snapshot that are replayed rather than reading it again; more where it has more rows. */
 const REPLAY_AT_LEAST = 100;
+/** After so many reads in a row, one that is kept will do for everyone, with what came after it. */
+const CROWD = 3;
 
 export interface SnapshotPages {
   readonly epoch: string;
@@ -29,6 +31,8 @@ export interface SnapshotPages {
 interface Kept {
   readonly generation: number;
   readonly rows: number;
+  /** Reads of the channel one soon after the other: many come, and it changes meanwhile. */
+  readonly series: number;
   readonly snapshot: SnapshotPages;
 }
 
@@ -95,6 +99,7 @@ export class Snapshots {
   }
 
   /**
+   * A channel that was read so often in a row that many must be coming is not read for each of them, though it changes.
    * @param near one that is kept will do though a few changes came after it, which a replay brings: many ask for the same
    *   one after the other
    * @throws whatever the read throws
@@ -103,7 +108,7 @@ export class Snapshots {
     if (channel.window) return this.#ofWindow(log, channel.window);
     const kept = this.#kept.get(channel);
     if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(asOf(log, channel, kept.snapshot));
-    if (near && kept && this.#isNear(log, channel, kept)) return Promise.resolve(kept.snapshot);
+    if (kept && (near || kept.series >= CROWD) && this.#isNear(log, channel, kept)) return Promise.resolve(kept.snapshot);
     const running = this.#running.get(channel);
     if (running) return running;
     const read = this.#read(log, channel).finally(() => this.#running.delete(channel));
@@ -166,8 +171,10 @@ export class Snapshots {
             outFrameBytes,
           ),
     };
-    if (channel.users > 0 && !read.tooMany)
-      this.#kept.set(channel, { generation, rows: read.rows.length, snapshot });
+    if (channel.users > 0 && !read.tooMany) {
+      const series = (this.#kept.get(channel)?.series ?? 0) + 1;
+      this.#kept.set(channel, { generation, rows: read.rows.length, series, snapshot });
+    }
     return snapshot;
   }
 }

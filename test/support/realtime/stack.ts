@@ -11,7 +11,7 @@ import { readSnapshot } from '../../../src/projections/snapshot.js';
 import { dropSlot, openNext, readSlots } from '../../../src/projections/trimming/slots.js';
 import type { ChangeEntry } from '../../../src/projections/types.js';
 import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../../src/protocol/frames.js';
-import { createGateway, type Gateway } from '../../../src/realtime/gateway.js';
+import { createGateway, type Gateway, type GatewayOptions } from '../../../src/realtime/gateway.js';
 import type { GatewaySettingsInput } from '../../../src/realtime/options.js';
 import type { GatewayObserver } from '../../../src/realtime/ports.js';
 import type { SocketEngine } from '../../../src/realtime/sockets/port.js';
@@ -64,6 +64,7 @@ export class RealtimeStack {
     settings: GatewaySettingsInput = {},
     observer: GatewayObserver = {},
     watching = true,
+    more: Pick<GatewayOptions, 'rights' | 'trustProxy'> = {},
   ): Promise<Gateway> {
     const { db, projecting, signer } = this;
     const gateway = createGateway({
@@ -84,6 +85,7 @@ export class RealtimeStack {
       logger: silentLogger,
       observer,
       settings: { port: 0, quietMs: 200, ...settings },
+      ...more,
       watchHeads: (listener) =>
         watching ? this.#probe.onHeads(({ heads }) => listener(heads)) : () => undefined,
     });
