@@ -7,4 +7,4 @@ await prepare();
 const { register } = await import('tsx/esm/api');
 process.env['TSX_TSCONFIG_PATH'] ??= path.join(ROOT, 'tsconfig.json');
 register();
-await import(pathToFileURL(path.join(ROOT, 'test/fault/kafka/run.ts')).href);
+await import(pathToFileURL(path.join(ROOT, 'test/fault/run.ts')).href);

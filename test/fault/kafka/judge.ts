@@ -3,21 +3,13 @@
  * are a fold of the events; a subscriber saw the change log, no more and no less; the topics are whole.
  */
 import type { AnyApp } from '../../../src/domain/app.js';
-import { PostgresEventStore } from '../../../src/event-store/store.js';
-import { silentLogger as logger } from '../../../src/platform/logger.js';
-import { Database } from '../../../src/platform/postgres/database.js';
+import type { Database } from '../../../src/platform/postgres/database.js';
 import { readSnapshot } from '../../../src/projections/snapshot.js';
-import { verifyProjection } from '../../../src/projections/verify/verify.js';
 import type { Subscriber } from '../../e2e/support/subscriber.js';
-import { readModelFaults } from '../../support/read-model-check.js';
-import { Journal, SHARDS } from './app.js';
-import type { Load } from './load.js';
+import { isCaughtUp, openDatabase, PATIENCE_MS, readModelFindings, some, until } from '../stage/findings.js';
+import type { Load } from '../stage/load.js';
+import { Journal } from './app.js';
 import { whatTopicsHold, type Begin, type Tools } from './topics.js';
-
-/** For everything that is on its way to arrive. */
-const PATIENCE_MS = 120_000;
-/** Faults that are listed of each kind. */
-const LISTED = 5;
 
 export interface Expectations {
   /** Where the epoch of each log begins in its topic. */
@@ -42,33 +34,6 @@ export interface Judged {
   readonly tools: Tools;
   readonly load: Load;
   readonly subscriber: Subscriber;
-}
-
-const some = (faults: readonly string[]): string[] =>
-  faults.length <= LISTED
-    ? [...faults]
-    : [...faults.slice(0, LISTED), `… and ${faults.length - LISTED} more`];
-
-export const openDatabase = (url: string): Database =>
-  new Database({ connectionString: url, schema: 'tidemark', role: 'judge', logger, max: 4 });
-
-async function until(holds: () => Promise<boolean>): Promise<boolean> {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (Date.now() < deadline) {
-    if (await holds()) return true;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return holds();
-}
-
-/** Whether every projection has every event that is there now. */
-export async function isCaughtUp(db: Database, app: AnyApp): Promise<boolean> {
-  const [row] = await db.query<[number, number]>(
-    `SELECT count(*)::int, count(*) FILTER (WHERE c.seq < coalesce(
-       (SELECT max(e.seq) FROM ${db.table('events')} e WHERE e.category = c.source AND e.shard = c.shard), 0))::int
-     FROM ${db.table('checkpoints')} c`,
-  );
-  return row?.[0] === app.projections.length * SHARDS && row[1] === 0;
 }
 
 interface Count {
@@ -109,26 +74,6 @@ async function eventFindings(db: Database, { orders }: Load): Promise<Count> {
       faults.push(`the journal of ${id} is ${seen.join(' ')}, its events are ${there.join(' ')}`);
   }
   return { faults, lost, repeated };
-}
-
-async function readModelFindings(db: Database, app: AnyApp): Promise<string[]> {
-  const faults: string[] = [];
-  const categories = app.aggregates.map(({ name }) => name);
-  const store = new PostgresEventStore({
-    database: db,
-    categories,
-    shards: app.shards,
-    announcer: { announce: () => undefined },
-    logger,
-  });
-  for (const projection of app.views) {
-    const { listed, differences } = await verifyProjection(db, app, projection.name, { all: true });
-    if (differences > 0)
-      faults.push(`verify ${projection.name}: ${differences}, as ${JSON.stringify(listed.slice(0, 3))}`);
-    for (const fault of await readModelFaults(db, store, projection, app.shards))
-      faults.push(`${projection.name}: ${fault}`);
-  }
-  return faults;
 }
 
 /** What the subscriber of the journal saw against its rows and its change log. */

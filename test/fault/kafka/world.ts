@@ -3,18 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { AnyApp } from '../../../src/domain/app.js';
 import { Subscriber } from '../../e2e/support/subscriber.js';
 import type { KafkaCluster } from '../../support/kafka/cluster.js';
 import { kafkaTools } from '../../support/kafka/tools.js';
 import { randomFrom } from '../../support/random.js';
-import { appNamed } from './app.js';
-import { Cast } from './cast.js';
-import { Databases } from './databases.js';
-import type { FailingPostgres } from './failing-postgres.js';
+import { Cast } from '../stage/cast.js';
+import { Databases } from '../stage/databases.js';
+import type { FailingPostgres } from '../stage/failing-postgres.js';
+import { Load } from '../stage/load.js';
+import type { Metrics } from '../stage/metrics.js';
+import { appNamed, NAME_VARIABLE } from './app.js';
 import { judge, type Expectations, type Verdict } from './judge.js';
-import { Load } from './load.js';
-import type { Metrics } from './metrics.js';
 import { topicsOf, type Tools } from './topics.js';
 
 /** Where a scenario plays. */
@@ -78,6 +79,8 @@ export interface Outcome extends Verdict {
   readonly folder: string;
 }
 
+/** The module of the application. */
+const APP = fileURLToPath(new URL('../../support/faults-app.ts', import.meta.url));
 const ROLES = ['api', 'gateway', 'relay', 'projector', 'projector'];
 
 async function play(scenario: Scenario, world: World): Promise<string[]> {
@@ -101,7 +104,12 @@ export async function runScenario(
   const folder = await mkdtemp(path.join(tmpdir(), `tidemark-fault-${scenario.name}-`));
   const app = appNamed(`f_${randomBytes(5).toString('hex')}`);
   const databases = await Databases.create(place.postgresUrl);
-  const cast = new Cast({ app: app.name, databaseUrl: databases.url, brokers: place.brokers, folder });
+  const cast = new Cast({
+    module: APP,
+    env: { [NAME_VARIABLE]: app.name, KAFKA_BROKERS: place.brokers.join(',') },
+    databaseUrl: () => databases.url,
+    folder,
+  });
   const load = new Load(() => cast.of('api').at(-1)?.http ?? '', seed);
   const happened: string[] = [];
   const world: World = {

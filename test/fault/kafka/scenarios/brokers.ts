@@ -1,9 +1,9 @@
 /** Faults of the brokers: killed, away for a while, the leader killed again and again, put back to an earlier copy. */
 import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { isCaughtUp, openDatabase } from '../judge.js';
+import { isCaughtUp, openDatabase } from '../../stage/findings.js';
 import { topicsOf } from '../topics.js';
-import { eventually } from '../waiting.js';
+import { eventually } from '../../stage/waiting.js';
 import type { Scenario, World } from '../world.js';
 
 export const brokerKilled: Scenario = {

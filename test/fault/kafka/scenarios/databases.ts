@@ -1,7 +1,7 @@
 /** Kafka ahead of Postgres: the database goes back to a copy, and `tidemark doctor --new-epoch` begins a new epoch. */
-import { eventually } from '../waiting.js';
+import { eventually } from '../../stage/waiting.js';
 import { whatTopicsHold } from '../topics.js';
-import { isCaughtUp, openDatabase } from '../judge.js';
+import { isCaughtUp, openDatabase } from '../../stage/findings.js';
 import { runDoctor } from '../doctor.js';
 import type { Scenario, World } from '../world.js';
 

@@ -1,9 +1,9 @@
 /** Faults of the relay: killed between send and cursor, frozen past its lease, away while the tail is written. */
 import pg from 'pg';
-import { isCaughtUp, openDatabase } from '../judge.js';
-import type { Actor } from '../cast.js';
+import { isCaughtUp, openDatabase } from '../../stage/findings.js';
+import type { Actor } from '../../stage/cast.js';
 import { topicsOf } from '../topics.js';
-import { eventually } from '../waiting.js';
+import { eventually } from '../../stage/waiting.js';
 import type { Scenario, World } from '../world.js';
 
 /** Records in the topic of events, removed ones too. */

@@ -1,7 +1,7 @@
 /** Faults of topics and groups: made again, emptied by retention; consumers that come and go. */
 import { SHARDS } from '../app.js';
 import { topicsOf } from '../topics.js';
-import { pace } from '../waiting.js';
+import { pace } from '../../stage/waiting.js';
 import type { Scenario, World } from '../world.js';
 
 const PROJECTORS = 3;

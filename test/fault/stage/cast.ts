@@ -6,20 +6,21 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Bell } from '../../../src/platform/pause.js';
-import { NAME_VARIABLE } from './app.js';
 import { addMetrics, type Metrics } from './metrics.js';
 
 const fromHere = (place: string): string => fileURLToPath(new URL(place, import.meta.url));
 const TIDEMARK = fromHere('../../../bin/tidemark.js');
 const LEASH = pathToFileURL(fromHere('leash.js')).href;
-const APP = fromHere('../../support/faults-app.ts');
 const START_MS = 180_000;
 const METRICS_MS = 2_000;
 
 export interface CastOptions {
-  readonly app: string;
-  readonly databaseUrl: string;
-  readonly brokers: readonly string[];
+  /** Path of the application's module. */
+  readonly module: string;
+  /** Of every process, beside what is set here. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Asked at each start. */
+  readonly databaseUrl: () => string;
   /** Their logs go here. */
   readonly folder: string;
 }
@@ -169,18 +170,18 @@ export class Cast {
 
   /** Resolves when it is ready. @param roles separated by commas */
   async start(roles: string): Promise<Actor> {
-    const { app, databaseUrl, brokers, folder } = this.#options;
+    const { module, env, databaseUrl, folder } = this.#options;
     const name = `${roles.replaceAll(',', '+')}-${++this.#count}`;
     const child = spawn(
       process.execPath,
-      ['--import', LEASH, TIDEMARK, 'start', APP, '--roles', roles, '--quiet'],
+      ['--import', LEASH, TIDEMARK, 'start', module, '--roles', roles, '--quiet'],
       {
         stdio: ['pipe', 'pipe', 'pipe'],
         env: {
           ...process.env,
-          [NAME_VARIABLE]: app,
-          DATABASE_URL: databaseUrl,
-          KAFKA_BROKERS: brokers.join(','),
+          KAFKA_BROKERS: '',
+          ...env,
+          DATABASE_URL: databaseUrl(),
           PORT: '0',
           REALTIME_PORT: '0',
           LOG_LEVEL: 'info',

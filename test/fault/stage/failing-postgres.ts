@@ -1,4 +1,4 @@
-/** A Postgres server that fails over to one that has not got all of its log: on the same port, with another timeline. */
+/** A Postgres server that is started again, or fails over to one that has not got all of its log: on the same port, with another timeline. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -46,6 +46,12 @@ export class FailingPostgres {
 
   get #copy(): string {
     return path.join(this.#folder, 'copy');
+  }
+
+  /** Is away for a moment, with all that it has. @param signal in order (connections are cut first) or at once */
+  async restart(signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
+    await this.#stop(signal);
+    await this.#start();
   }
 
   /** Its data as it is now is what `failOver` goes back to. The server is away for a moment. */

@@ -5,12 +5,16 @@
 import { Bell } from '../../../src/platform/pause.js';
 import { randomFrom } from '../../support/random.js';
 
-/** At the same time. */
-const WRITERS = 6;
-const CUSTOMERS = 12;
 const ANSWER_MS = 15_000;
-/** Between two commands of a writer, so that there is something left of a small machine for the others. */
-const BREATH_MS = 8;
+
+export interface LoadOptions {
+  /** At the same time. */
+  readonly writers: number;
+  readonly customers: number;
+  /** Between two commands of a writer, so that there is something left of a small machine for the others. */
+  readonly breathMs: number;
+}
+const USUAL: LoadOptions = { writers: 6, customers: 12, breathMs: 8 };
 
 interface Answer {
   readonly version: number;
@@ -23,9 +27,9 @@ interface Step {
 }
 
 /** What happens to an order: its number and the seed decide. */
-function stepsOf(id: string, below: (below: number) => number): readonly Step[] {
+function stepsOf(id: string, customers: number, below: (below: number) => number): readonly Step[] {
   const lines = [{ sku: `sku-${below(50)}`, quantity: 1 + below(7), unitPriceCents: 100 + below(900) }];
-  const all: Step[] = [{ name: 'place', body: { customerId: `c-${below(CUSTOMERS)}`, lines } }];
+  const all: Step[] = [{ name: 'place', body: { customerId: `c-${below(customers)}`, lines } }];
   const fate = below(10);
   if (fate > 2) all.push({ name: 'pay', body: { paymentId: `p-${id}` } });
   if (fate > 5) all.push({ name: 'ship', body: { carrier: 'dhl', trackingNumber: `t-${id}` } });
@@ -44,6 +48,7 @@ export class Load {
   acknowledged = 0;
   readonly #base: () => string;
   readonly #seed: number;
+  readonly #options: LoadOptions;
   readonly #bell = new Bell();
   #next = 0;
   #running: Promise<unknown> | undefined;
@@ -51,14 +56,15 @@ export class Load {
   #givenUp = false;
 
   /** @param base where the API is, asked anew for each command; @param seed of what is ordered */
-  constructor(base: () => string, seed: number) {
+  constructor(base: () => string, seed: number, options: Partial<LoadOptions> = {}) {
     this.#base = base;
     this.#seed = seed;
+    this.#options = { ...USUAL, ...options };
   }
 
   start(): void {
     this.#stopping = false;
-    this.#running ??= Promise.all(Array.from({ length: WRITERS }, () => this.#writer()));
+    this.#running ??= Promise.all(Array.from({ length: this.#options.writers }, () => this.#writer()));
   }
 
   /** Resolves when every command that was begun is answered; one that is not within the time is a fault. */
@@ -98,11 +104,12 @@ export class Load {
   }
 
   async #writer(): Promise<void> {
+    const { customers, breathMs } = this.#options;
     while (!this.#stopping) {
       const n = this.#next++;
       const id = `o-${n}`;
-      for (const step of stepsOf(id, randomFrom(this.#seed * 1_000_003 + n))) {
-        await pause(BREATH_MS);
+      for (const step of stepsOf(id, customers, randomFrom(this.#seed * 1_000_003 + n))) {
+        await pause(breathMs);
         if (!(await this.#acknowledge(id, step))) break;
         if (this.#stopping) break;
       }

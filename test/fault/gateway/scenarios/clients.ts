@@ -1,0 +1,68 @@
+/** What subscribers do to a gateway: they stand still with a full buffer, and come back all at once. */
+import { addMetrics } from '../../stage/metrics.js';
+import { eventually } from '../../stage/waiting.js';
+import { mixOf } from '../mix.js';
+import type { Scenario, World } from '../world.js';
+
+/** A counter of the gateway's process. */
+async function counted({ cast }: World, metric: string): Promise<number> {
+  const metrics = new Map<string, number>();
+  for (const actor of cast.of('gateway')) addMetrics(metrics, await actor.metrics());
+  return metrics.get(metric) ?? 0;
+}
+
+const all = (count: number) => Array.from({ length: count }, () => ({ view: 'papers' }));
+
+export const frozenClient: Scenario = {
+  name: 'frozen-client',
+  title: 'clients stand still (SIGSTOP) until their buffers are full, and wake up again',
+  paperBytes: 40_000,
+  // 30 times what a socket may hold back, and what the rings hold of two views.
+  maxGrowthMb: 200,
+  load: { writers: 6, breathMs: 5 },
+  watchers: ({ times, below }) => mixOf(times(100), below),
+  async play(world) {
+    const { load, events, times, below, happened, recruit } = world;
+    const sleepers = await recruit(all(times(30)));
+    for (let round = 0; round < times(2); round++) {
+      const before = await counted(world, 'slow_consumers_total');
+      sleepers.freeze();
+      happened(`${sleepers.size} clients frozen`);
+      // Each is noticed when it leaves its topics, and once more when it is closed.
+      const closed = below(2) === 0;
+      const noticed = before + sleepers.size * (closed ? 2 : 1);
+      await eventually('their buffers are full', async () => {
+        await load.more(5);
+        return (await counted(world, 'slow_consumers_total')) >= noticed;
+      });
+      happened(closed ? 'woken after they were closed' : 'woken');
+      sleepers.thaw();
+      await events(30);
+      await sleepers.allLive();
+    }
+  },
+};
+
+export const reconnectStorm: Scenario = {
+  name: 'reconnect-storm',
+  title: '10,000 subscribers lose their connections and come back at once, while orders come in',
+  maxGrowthMb: 700,
+  load: { writers: 2, breathMs: 40 },
+  watchers: () => [],
+  async play(world) {
+    const { events, times, below, happened, recruit, fleets } = world;
+    // Rows that are watched one by one: a change goes to few, so that this machine is busy with connections.
+    const crew = mixOf(times(10_000), below).filter(
+      ({ view, where }) => view !== 'papers' && !where?.['status'],
+    );
+    const half = Math.ceil(crew.length / 2);
+    await Promise.all([recruit(crew.slice(0, half)), recruit(crew.slice(half))]);
+    for (let round = 0; round < 2; round++) {
+      await events(20 + below(40));
+      for (const fleet of fleets) fleet.cut();
+      happened(`${crew.length} connections cut at once`);
+      await Promise.all(fleets.map((fleet) => fleet.allLive()));
+    }
+    await events(20);
+  },
+};
