@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { giveUp, prepare, ROOT } from './prepare.js';
 
 /** Benchmarks that need the packages of `bench/peers`. */
-const WITH_PEERS = new Set(['append']);
+const WITH_PEERS = new Set(['append', 'connections', 'fanout']);
 const PEERS = path.join(ROOT, 'bench/peers');
 
 function lockOf(file) {

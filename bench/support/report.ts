@@ -12,6 +12,8 @@ export interface Sample {
   readonly postgresCpu: number | undefined;
   /** Memory of the process at its most, where it is looked at. */
   readonly peakRssMb?: number;
+  /** What else is measured, by name; medians are told. */
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 export interface Run {
@@ -64,7 +66,16 @@ function summary({ subject, params, samples }: Run): Record<string, unknown> {
     ...optional('p50Ms'),
     ...optional('p99Ms'),
     ...optional('peakRssMb'),
+    ...figuresOf(samples),
   };
+}
+
+/** Medians of what else was measured. */
+function figuresOf(samples: readonly Sample[]): Record<string, number> {
+  const names = Object.keys(samples[0]?.figures ?? {});
+  return Object.fromEntries(
+    names.map((name) => [name, round(median(samples.map(({ figures }) => figures?.[name] ?? Number.NaN)))]),
+  );
 }
 
 const showParams = (params: Run['params']): string =>
@@ -72,10 +83,10 @@ const showParams = (params: Run['params']): string =>
     .map(([name, value]) => `${name}=${value}`)
     .join(' ');
 
-/** @param postgres version of the server, as it tells it */
+/** @param postgres version of the server, as it tells it; none where there is none */
 export function report(options: {
   readonly bench: string;
-  readonly postgres: string;
+  readonly postgres?: string;
   readonly runs: readonly Run[];
   readonly ratios: readonly Ratio[];
   readonly json: boolean;
@@ -89,8 +100,12 @@ export function report(options: {
     console.log(
       `${run.subject.padEnd(10)} ${showParams(run.params).padEnd(28)} ${median(rates).toFixed(0).padStart(7)}/s (${Math.min(...rates).toFixed(0)}–${Math.max(...rates).toFixed(0)})` +
         (p50Ms === undefined ? '' : `  p50 ${pick('p50Ms')} ms  p99 ${pick('p99Ms')} ms`) +
-        `  CPU ms/1,000: process ${pick('processCpu')}, postgres ${pick('postgresCpu')}` +
-        (peakRssMb === undefined ? '' : `  peak ${pick('peakRssMb')} MB`),
+        `  CPU ms/1,000: process ${pick('processCpu')}` +
+        (run.samples[0]?.postgresCpu === undefined ? '' : `, postgres ${pick('postgresCpu')}`) +
+        (peakRssMb === undefined ? '' : `  peak ${pick('peakRssMb')} MB`) +
+        Object.entries(figuresOf(run.samples))
+          .map(([name, value]) => `  ${name} ${value}`)
+          .join(''),
     );
   }
   for (const { name, value } of ratios) console.log(`${name}: ${value}`);
@@ -99,7 +114,11 @@ export function report(options: {
     JSON.stringify({
       bench: options.bench,
       at: new Date().toISOString(),
-      machine: { cores: cpus().length, node: process.versions.node, postgres: options.postgres },
+      machine: {
+        cores: cpus().length,
+        node: process.versions.node,
+        ...(options.postgres === undefined ? {} : { postgres: options.postgres }),
+      },
       runs: options.runs.map(summary),
       ratios,
     }),
