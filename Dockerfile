@@ -1,4 +1,4 @@
-# Tidemark with the orders example, for every role: `docker build -t tidemark .`, then compose.yaml.
+# Tidemark with the orders example, for every role: `docker build -t tidemark .`, then compose.yaml. It wants ORDERS_JWT_SECRET.
 # Your own application: the same, with your sources in the place of examples/orders, or FROM this image with yours in /tidemark/app.
 
 FROM node:20-slim AS build
@@ -25,6 +25,7 @@ WORKDIR /tidemark
 COPY --from=packages /tidemark/node_modules node_modules
 COPY --from=build /tidemark/dist dist
 COPY --from=build /tidemark/app app
+COPY examples/orders/token.js app/token.js
 COPY package.json LICENSE ./
 COPY bin bin
 COPY migrations migrations

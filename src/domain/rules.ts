@@ -14,6 +14,12 @@ type InputOf<S> = S extends z.ZodType ? z.output<S> : unknown;
 type InputsOf<Cm> = { [K in keyof Cm]: InputOf<Cm[K]> }[keyof Cm];
 type RowOf<P> = P extends { readonly $types?: { readonly row: infer R } } ? R : never;
 
+// By name and not by `as`: the compiler gives a function of a rule its types only through the former.
+type NameOf<T extends readonly { readonly name: string }[]> = T[number]['name'];
+type Named<T extends readonly { readonly name: string }[], N> = Extract<T[number], { readonly name: N }>;
+/** Tables of a handler have no view. */
+type ViewOf<P extends readonly AnyReadModel[]> = Extract<P[number], { readonly kind: 'projection' }>['name'];
+
 interface Called<C, S, I> {
   readonly principal: Principal<C>;
   readonly streamId: string;
@@ -25,22 +31,24 @@ interface Called<C, S, I> {
 }
 
 type CommandsRules<A, C> = {
-  readonly [K in keyof CommandsOf<A> & string]?: Rule<Called<C, StateOf<A>, InputOf<CommandsOf<A>[K]>>>;
-} & { readonly '*'?: Rule<Called<C, StateOf<A>, InputsOf<CommandsOf<A>>>> };
+  readonly [K in (keyof CommandsOf<A> & string) | '*']?: Rule<
+    Called<C, StateOf<A>, K extends keyof CommandsOf<A> ? InputOf<CommandsOf<A>[K]> : InputsOf<CommandsOf<A>>>
+  >;
+};
 
 type CommandRules<A extends readonly AnyAggregate[], C> = {
-  readonly [One in A[number] as One['name']]?: CommandsRules<One, C>;
+  readonly [N in NameOf<A>]?: CommandsRules<Named<A, N>, C>;
 } & { readonly '*'?: Rule<Called<C, unknown, unknown>> };
 
 type QueryRules<Q extends readonly AnyQuery[], C> = {
-  readonly [One in Q[number] as One['name']]?: Rule<{
+  readonly [N in NameOf<Q>]?: Rule<{
     readonly principal: Principal<C>;
-    readonly input: InputOf<One['input']>;
+    readonly input: InputOf<Named<Q, N>['input']>;
   }>;
 } & { readonly '*'?: Rule<{ readonly principal: Principal<C>; readonly input: unknown }> };
 
 /** Fields of a row that a scope may hold still: texts, numbers and booleans. */
-type ScopeOf<R> = boolean | { readonly [F in ScopeField<R>]?: Exclude<R[F], undefined> };
+type ScopeOf<R> = boolean | { readonly [F in ScopeField<R>]?: Extract<R[F], ScopeValue> };
 type ScopeField<R> = {
   [F in keyof R]-?: R[F] extends ScopeValue | undefined ? F : never;
 }[keyof R];
@@ -48,18 +56,15 @@ type ScopeField<R> = {
 type ViewRule<C, S> = boolean | ((call: { readonly principal: Principal<C> }) => S);
 
 type ViewRules<P extends readonly AnyReadModel[], C> = {
-  readonly [One in P[number] as One extends { readonly kind: 'projection' } ? One['name'] : never]?: ViewRule<
-    C,
-    ScopeOf<RowOf<One>>
-  >;
+  readonly [N in ViewOf<P>]?: ViewRule<C, ScopeOf<RowOf<Named<P, N>>>>;
 } & { readonly '*'?: ViewRule<C, boolean | Readonly<Record<string, ScopeValue>>> };
 
 type StreamRules<A extends readonly AnyAggregate[], C> = {
-  readonly [One in A[number] as One['name']]?: Rule<{
+  readonly [N in NameOf<A>]?: Rule<{
     readonly principal: Principal<C>;
     readonly streamId: string;
     /** As the stream is now, whatever of its history is asked for; of one without an event the initial one. */
-    readonly state: StateOf<One>;
+    readonly state: StateOf<Named<A, N>>;
   }>;
 } & {
   readonly '*'?: Rule<{

@@ -8,4 +8,5 @@ export type { Projected, ProjectedEvent, ProjectOptions } from './project.js';
 export { ProblemError } from './http-client.js';
 export type { LiveChange, SubscribeTo, Subscription } from './subscription.js';
 export { testApp } from './test-app.js';
+export type { Actor } from './acting.js';
 export type { ExecuteOptions, Executed, RowsOptions, TestApp, TestAppOptions } from './test-app.js';

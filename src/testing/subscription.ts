@@ -2,6 +2,7 @@
 import { WebSocket } from 'ws';
 import {
   SUBPROTOCOL,
+  type AuthFrame,
   type ChangePart,
   type ServerFrame,
   type ScalarValue,
@@ -125,6 +126,10 @@ class LiveRows<R> implements Subscription<R> {
         this.rows.clear();
         this.#last.clear();
         return;
+      case 'unsubbed':
+        if (frame.drop === true) this.rows.clear();
+        this.#fail(new Error(`the subscription was ended: ${frame.reason ?? 'unsubbed'}`));
+        return;
       case 'err':
         this.#fail(new Error(`${frame.code}: ${frame.message}`));
         return;
@@ -151,12 +156,20 @@ class LiveRows<R> implements Subscription<R> {
   }
 }
 
-/** Subscribes to a view; resolves when its snapshot is complete. @param url `ws://host:port/realtime` */
-export async function subscribeTo<R>(url: string, view: string, to: SubscribeTo): Promise<Subscription<R>> {
+/** Subscribes to a view; resolves when its snapshot is complete. @param url `ws://host:port/realtime` @param token of whoever subscribes */
+export async function subscribeTo<R>(
+  url: string,
+  view: string,
+  to: SubscribeTo,
+  token?: string,
+): Promise<Subscription<R>> {
   const socket = new WebSocket(url, SUBPROTOCOL);
   const live = new LiveRows<R>(socket);
   const frame: SubFrame = { t: 'sub', id: ID, view, ...to };
-  socket.once('open', () => socket.send(JSON.stringify(frame)));
+  socket.once('open', () => {
+    if (token !== undefined) socket.send(JSON.stringify({ t: 'auth', token } satisfies AuthFrame));
+    socket.send(JSON.stringify(frame));
+  });
   try {
     await live.until(() => true);
   } catch (error) {

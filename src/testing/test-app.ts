@@ -16,6 +16,7 @@ import { Database } from '../platform/postgres/database.js';
 import { dropSchema } from '../platform/postgres/schema.js';
 import type { ScalarValue } from '../protocol/frames.js';
 import { isProblemCode, problemOf } from '../protocol/problems.js';
+import { acting, type Acting, type Actor } from './acting.js';
 import type { GivenEvent } from './given.js';
 import { callHttp, ProblemError } from './http-client.js';
 import { appendOf } from './happened.js';
@@ -53,6 +54,11 @@ export interface RowsOptions {
 /** All reads wait until the projections have what was executed here before. */
 export interface TestApp {
   readonly urls: Runtime['urls'];
+  /**
+   * The same application, called as somebody; who calls without is the application’s `anonymous`, or refused.
+   * @throws Error where rights are off
+   */
+  as(actor: Actor): TestApp;
   /** @throws ProblemError; `code` is the domain’s when the command was rejected */
   execute<C extends CommandSchemas, K extends keyof C & string>(
     aggregate: Aggregate<string, unknown, EventSources, C, Tags>,
@@ -100,33 +106,41 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-/** A URL holds this many tokens with ease. */
-const TOKENS_A_CALL = 8;
-const WAIT_MS = '10000';
+const WAIT_MS = 10_000;
+
+/** What all who act in one application share. */
+interface Stage {
+  readonly runtime: Runtime;
+  readonly tokenFor: Acting['tokenFor'];
+  readonly cleanUp: () => Promise<void>;
+  readonly subscriptions: Subscription<unknown>[];
+  /** Of commands that the projections were not waited for yet. */
+  tokens: string[];
+  closing: Promise<void> | undefined;
+}
 
 class RunningTestApp implements TestApp {
-  readonly #app: AnyApp;
-  readonly #runtime: Runtime;
-  readonly #cleanUp: () => Promise<void>;
-  readonly #subscriptions: Subscription<unknown>[] = [];
-  /** Of commands that the projections were not waited for yet. */
-  #tokens: string[] = [];
-  #closing: Promise<void> | undefined;
+  readonly #stage: Stage;
+  /** Shown with every call. */
+  readonly #token: string | undefined;
 
-  constructor(app: AnyApp, runtime: Runtime, cleanUp: () => Promise<void>) {
-    this.#app = app;
-    this.#runtime = runtime;
-    this.#cleanUp = cleanUp;
+  constructor(stage: Stage, token: string | undefined) {
+    this.#stage = stage;
+    this.#token = token;
   }
 
   get urls(): Runtime['urls'] {
-    return this.#runtime.urls;
+    return this.#stage.runtime.urls;
   }
 
   get #inside(): Inside {
-    const { inside } = this.#runtime;
+    const { inside } = this.#stage.runtime;
     if (!inside) throw new Error('the application is not started');
     return inside;
+  }
+
+  as(actor: Actor): TestApp {
+    return new RunningTestApp(this.#stage, this.#stage.tokenFor(actor));
   }
 
   async execute(
@@ -143,13 +157,13 @@ class RunningTestApp implements TestApp {
     };
     const path = ['commands', aggregate.name, streamId, command];
     const executed = (await this.#call(path, { body: payload, headers })) as Executed;
-    this.#tokens.push(executed.token);
+    this.#stage.tokens.push(executed.token);
     return executed;
   }
 
   async append(aggregate: AnyAggregate, streamId: string, events: readonly Happening[]): Promise<void> {
-    const before = (await this.stream(aggregate, streamId)) ?? initialStand(aggregate);
-    this.#tokens.push(await this.#inside.append(appendOf(aggregate, streamId, before, events)));
+    const before = (await this.#inside.stream(aggregate, streamId)) ?? initialStand(aggregate);
+    this.#stage.tokens.push(await this.#inside.append(appendOf(aggregate, streamId, before, events)));
   }
 
   async stream<S>(
@@ -184,21 +198,12 @@ class RunningTestApp implements TestApp {
   }
 
   async caughtUp(): Promise<void> {
-    const tokens = this.#tokens;
-    this.#tokens = [];
+    const { tokens } = this.#stage;
+    this.#stage.tokens = [];
     if (tokens.length === 0) return;
-    for (let at = 0; at < tokens.length; at += TOKENS_A_CALL) {
-      const after = tokens.slice(at, at + TOKENS_A_CALL).map((token) => ['after', token] as const);
-      const query = [...after, ['wait', WAIT_MS], ['limit', '1']] as const;
-      await Promise.all(this.#app.views.map(({ name }) => this.#call(['views', name], { query })));
-    }
-    if (this.#app.projections.length > this.#app.views.length) await this.#tablesCaughtUp(tokens);
-  }
-
-  /** Tables have no view to ask. */
-  async #tablesCaughtUp(tokens: readonly string[]): Promise<void> {
     try {
-      await this.#inside.caughtUp(tokens, Number(WAIT_MS));
+      // From within: there are tables without a view, and views that whoever acts may not see.
+      await this.#inside.caughtUp(tokens, WAIT_MS);
     } catch (error) {
       if (!isTidemarkError(error) || !isProblemCode(error.code)) throw error;
       throw new ProblemError('caughtUp()', problemOf(error.code, error.message));
@@ -208,22 +213,24 @@ class RunningTestApp implements TestApp {
   async subscribe<R>(view: { readonly name: string }, to: SubscribeTo = {}): Promise<Subscription<R>> {
     const { realtime } = this.urls;
     if (realtime === undefined) throw new Error('the application runs without its realtime socket');
-    const subscription = await subscribeTo<R>(realtime, view.name, to);
-    this.#subscriptions.push(subscription as Subscription<unknown>);
+    const subscription = await subscribeTo<R>(realtime, view.name, to, this.#token);
+    this.#stage.subscriptions.push(subscription as Subscription<unknown>);
     return subscription;
   }
 
   close(): Promise<void> {
-    this.#closing ??= (async () => {
-      await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
-      await this.#runtime.stop();
-      await this.#cleanUp();
+    const stage = this.#stage;
+    stage.closing ??= (async () => {
+      await Promise.all(stage.subscriptions.map((subscription) => subscription.close()));
+      await stage.runtime.stop();
+      await stage.cleanUp();
     })();
-    return this.#closing;
+    return stage.closing;
   }
 
   #call(path: readonly string[], call: Parameters<typeof callHttp>[2] = {}): Promise<unknown> {
-    return callHttp(this.urls.http, path, call);
+    const shown = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+    return callHttp(this.urls.http, path, { ...call, headers: { ...call.headers, ...shown } });
   }
 }
 
@@ -270,7 +277,8 @@ async function placeOf(options: TestAppOptions): Promise<{
 export async function testApp(app: AnyApp, options: TestAppOptions = {}): Promise<TestApp> {
   const { url, schema, cleanUp } = await placeOf(options);
   const config = loadConfig({ DATABASE_URL: url, TIDEMARK_SCHEMA: schema, PORT: '0', REALTIME_PORT: '0' });
-  const runtime = createRuntime(app, config, {
+  const { app: taking, tokenFor } = acting(app);
+  const runtime = createRuntime(taking, config, {
     logger: options.logger ?? silentLogger,
     checkQueryOutput: true,
   });
@@ -281,5 +289,6 @@ export async function testApp(app: AnyApp, options: TestAppOptions = {}): Promis
     await cleanUp();
     throw error;
   }
-  return new RunningTestApp(app, runtime, cleanUp);
+  const stage: Stage = { runtime, tokenFor, cleanUp, subscriptions: [], tokens: [], closing: undefined };
+  return new RunningTestApp(stage, undefined);
 }

@@ -16,7 +16,7 @@ const Service = z.object({
 });
 
 /** As compose does, for the forms that the file uses. */
-function interpolated(text: string, env: Readonly<Record<string, string>>): string {
+function interpolated(text: string, env: Readonly<Record<string, string | undefined>>): string {
   return text.replaceAll(/\$\{(\w+):([-?])([^}]*)\}/g, (_all, name: string, kind: string, rest: string) => {
     const value = env[name] ?? (kind === '-' ? rest : undefined);
     if (value === undefined) throw new Error(`${name}: ${rest}`);
@@ -24,10 +24,11 @@ function interpolated(text: string, env: Readonly<Record<string, string>>): stri
   });
 }
 
+const SECRETS = { POSTGRES_PASSWORD: 'planted', ORDERS_JWT_SECRET: 'planted too' };
 const text = source('compose.yaml');
 const file = z
   .object({ services: z.record(z.string(), Service) })
-  .parse(parse(interpolated(text, { POSTGRES_PASSWORD: 'planted' }), { merge: true }));
+  .parse(parse(interpolated(text, SECRETS), { merge: true }));
 const services = Object.entries(file.services);
 const ours = services.filter(([, { environment }]) => 'TIDEMARK_ROLES' in environment);
 const known = describeEnvironment().map(({ name }) => name);
@@ -37,13 +38,16 @@ describe('compose.yaml', () => {
     expect(ours.map(([, { environment }]) => environment['TIDEMARK_ROLES'])).toEqual([...ROLES]);
   });
 
-  it('does not start without a password, and holds none', () => {
-    expect(() => interpolated(text, {})).toThrow('POSTGRES_PASSWORD: set it');
-    expect(text).not.toMatch(/PASSWORD: +[^ $]/);
+  it.each(Object.keys(SECRETS))('does not start without %s, and holds none', (name) => {
+    expect(() => interpolated(text, { ...SECRETS, [name]: undefined })).toThrow(`${name}: set it`);
+    expect(text).not.toMatch(new RegExp(`${name}: +[^ $]`));
   });
 
   it.each(ours)('%s: its variables are known and right', (name, { environment, ...service }) => {
-    expect(known).toEqual(expect.arrayContaining(Object.keys(environment)));
+    const { ORDERS_JWT_SECRET: secret, ...own } = environment;
+    // Of the application that runs there, which begins with rights only.
+    expect(secret).toBe('planted too');
+    expect(known).toEqual(expect.arrayContaining(Object.keys(own)));
     const config = loadConfig(environment);
     // Reached by other containers and through published ports.
     expect(config.host).toBe('0.0.0.0');
