@@ -13,6 +13,8 @@ export interface ServerEvent {
 
 export interface OpenOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** What a browser that comes back had last; sent along unless it is empty. */
+  readonly lastEventId?: string;
 }
 
 /** What came instead of a stream. */
@@ -34,7 +36,8 @@ export class EventClient {
   readonly events: ServerEvent[] = [];
   /** Resolves when the stream ends, by its end or cut off; false when it was cut off. */
   readonly ended: Promise<boolean>;
-  lastEventId = '';
+  /** As a browser keeps it. */
+  lastEventId: string;
   retryMs: number | undefined;
   bytes = 0;
   readonly #response: IncomingMessage;
@@ -42,10 +45,11 @@ export class EventClient {
   #over = false;
   #rest = '';
   #event = '';
-  #id = '';
+  #id: string | undefined;
   #data: string[] = [];
 
-  private constructor(response: IncomingMessage) {
+  private constructor(response: IncomingMessage, lastEventId: string) {
+    this.lastEventId = lastEventId;
     this.#response = response;
     this.headers = response.headers;
     response.setEncoding('utf8');
@@ -61,12 +65,14 @@ export class EventClient {
   }
 
   /** @throws NoStream when the answer is not 200 */
-  static open(url: string, { headers = {} }: OpenOptions = {}): Promise<EventClient> {
+  static open(url: string, { headers = {}, lastEventId = '' }: OpenOptions = {}): Promise<EventClient> {
     return new Promise((resolve, reject) => {
-      const request = get(url, { headers: { accept: 'text/event-stream', ...headers }, agent: false });
+      const place = lastEventId === '' ? {} : { 'last-event-id': lastEventId };
+      const all = { accept: 'text/event-stream', ...headers, ...place };
+      const request = get(url, { headers: all, agent: false });
       request.once('error', reject);
       request.once('response', (response) => {
-        if (response.statusCode === 200) return resolve(new EventClient(response));
+        if (response.statusCode === 200) return resolve(new EventClient(response, lastEventId));
         let body = '';
         response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
         response.on('end', () => reject(new NoStream(response.statusCode ?? 0, response.headers, body)));
@@ -124,9 +130,13 @@ export class EventClient {
   }
 
   #dispatch(): void {
-    this.lastEventId = this.#id;
+    this.lastEventId = this.#id ?? this.lastEventId;
     if (this.#data.length > 0)
-      this.events.push({ event: this.#event || 'message', data: this.#data.join('\n'), id: this.#id });
+      this.events.push({
+        event: this.#event || 'message',
+        data: this.#data.join('\n'),
+        id: this.lastEventId,
+      });
     this.#data = [];
     this.#event = '';
   }
