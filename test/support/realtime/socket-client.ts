@@ -48,7 +48,14 @@ export class SocketClient {
         let body = '';
         response.on('data', (chunk: Buffer) => (body += chunk.toString()));
         response.on('end', () =>
-          reject(new Refused(response.statusCode ?? 0, response.headers['content-type'] ?? '', body)),
+          reject(
+            new Refused(
+              response.statusCode ?? 0,
+              response.headers['content-type'] ?? '',
+              body,
+              response.headers['retry-after'],
+            ),
+          ),
         );
       });
     });
@@ -100,11 +107,13 @@ export class Refused extends Error {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  readonly retryAfter: string | undefined;
 
-  constructor(status: number, contentType: string, body: string) {
+  constructor(status: number, contentType: string, body: string, retryAfter: string | undefined) {
     super(`refused with ${status}: ${body}`);
     this.status = status;
     this.contentType = contentType;
     this.body = body;
+    this.retryAfter = retryAfter;
   }
 }
