@@ -53,19 +53,20 @@ export function Activity(props: {
   return (
     <section className="panel activity" aria-labelledby="activity-title">
       <h2 id="activity-title">What came over the line</h2>
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard */}
-      <ol
+      <div
         role="log"
         aria-live={props.isQuiet ? 'off' : 'polite'}
         aria-labelledby="activity-title"
         tabIndex={0}
       >
-        {entries.map(({ id, at, text }) => (
-          <li key={id}>
-            <time>{clock(at)}</time> {text}
-          </li>
-        ))}
-      </ol>
+        <ol>
+          {entries.map(({ id, at, text }) => (
+            <li key={id}>
+              <time>{clock(at)}</time> {text}
+            </li>
+          ))}
+        </ol>
+      </div>
     </section>
   );
 }

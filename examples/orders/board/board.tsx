@@ -14,10 +14,11 @@ const NEWEST = 50;
 export function Board() {
   const [customerId, choose] = useState<string>();
   const orders = useLive('order_summary', {
-    // WINDOW sort: '-placedAt', limit: NEWEST,
+    sort: '-placedAt',
+    limit: NEWEST,
     ...(customerId === undefined ? {} : { where: { customerId } }),
   });
-  const totals = useLive('customer_totals');
+  const totals = useLive('customer_totals', { limit: 100 });
   const cut = useCut(orders.status, orders.rows);
   const [isBusy, setBusy] = useState(false);
   return (

@@ -1,0 +1,93 @@
+/** How the board looks and is reached: on a phone, in the dark, for whoever cannot see it, and with nothing from elsewhere. */
+import axe from 'axe-core';
+import type { Page } from 'playwright-core';
+import { beforeAll, expect, test } from 'vitest';
+import { card, column, useBoard } from './support/board.js';
+import { describeBrowser } from './support/chromium.js';
+
+interface Finding {
+  readonly id: string;
+  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
+}
+
+/** What axe finds wrong, by rule and element. */
+async function faults(page: Page): Promise<readonly string[]> {
+  // Evaluated by the debugger: the page's own policy lets nothing in.
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<{ violations: Finding[] }>('axe.run(document)');
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary ?? ''}`),
+  );
+}
+
+const LONG = `customer-with-a-name-that-has-no-end-${'x'.repeat(160)}`;
+
+describeBrowser('how the board looks', () => {
+  const board = useBoard();
+
+  beforeAll(async () => {
+    await board.place('o-placed');
+    await board.place('o-done');
+    await board.send('o-done', 'cancel', { reason: 'late' });
+    await board.place('o-shipped');
+    await board.send('o-shipped', 'pay', { paymentId: 'p-1' });
+    await board.send('o-shipped', 'ship', { carrier: 'post', trackingNumber: 'T-1' });
+    await board.place('o-long', LONG);
+  });
+
+  test.each(['light', 'dark'] as const)(
+    '%s: axe finds nothing, in good days and bad',
+    async (colorScheme) => {
+      const { page, complaints } = await board.open({ colorScheme });
+      await card(page, 'o-long').waitFor();
+      const background = await page.evaluate<string>(
+        'getComputedStyle(document.documentElement).backgroundColor',
+      );
+      const [red = 0] = (/\d+/.exec(background) ?? []).map(Number);
+      expect(red > 128).toBe(colorScheme === 'light');
+      expect(await faults(page)).toEqual([]);
+      await page.getByLabel('Customer', { exact: true }).fill('');
+      await page.getByRole('button', { name: /^Place the order/ }).click();
+      await page.getByRole('button', { name: 'Cut the line' }).click();
+      await page.locator('.status[data-status="cut"]').waitFor();
+      expect(await faults(page)).toEqual([]);
+      expect(complaints).toEqual([]);
+    },
+  );
+
+  test.each([320, 390, 768, 1440])('at %i pixels nothing has to be scrolled sideways', async (width) => {
+    const { page, complaints } = await board.open({
+      viewport: { width, height: 700 },
+      isMobile: width < 700,
+    });
+    await card(page, 'o-long').waitFor();
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    // Large enough for a thumb (WCAG 2.5.8).
+    const small = await page.evaluate(
+      `[...document.querySelectorAll('button:not(.link), input')].filter((one) => one.getBoundingClientRect().height < 24).length`,
+    );
+    expect(small).toBe(0);
+    const right = await column(page, 'Done').boundingBox();
+    expect((right?.x ?? 0) + (right?.width ?? 0)).toBeLessThanOrEqual(width);
+    expect(complaints).toEqual([]);
+  });
+
+  test('everything is from this server, and its policy is not broken', async () => {
+    const { page, complaints } = await board.open();
+    const hosts = new Set<string>();
+    page.on('request', (request) => hosts.add(new URL(request.url()).host));
+    const policy = (await page.reload())?.headers()['content-security-policy'] ?? '';
+    await card(page, 'o-placed').waitFor();
+    expect([...hosts]).toEqual([new URL(board.url()).host]);
+    expect(policy).toContain("default-src 'none'");
+    // What the policy is for: a script that got into the page can call nobody else.
+    const refused = await page.evaluate<string>(
+      `new Promise((resolve) => {
+        document.addEventListener('securitypolicyviolation', (event) => resolve(event.effectiveDirective));
+        fetch('http://127.0.0.1:1/').catch(() => undefined);
+      })`,
+    );
+    expect(refused).toBe('connect-src');
+    expect(complaints.filter((text) => !text.includes('127.0.0.1:1'))).toEqual([]);
+  });
+});
