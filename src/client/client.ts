@@ -11,7 +11,10 @@ import { LiveViews } from './live/live-views.js';
 import { Overlay, placeOf, type RowChange } from './live/overlay.js';
 import { requestOf, type Wanted } from './live/request.js';
 import { settingsFrom, type ClientOptions } from './options.js';
+import { watchPage } from './page.js';
 import { Connection } from './socket/connection.js';
+import { tabPorts } from './tabs/browser.js';
+import { TabLines } from './tabs/tab-lines.js';
 import { SocketLine } from './socket/socket-line.js';
 
 const nameOf = (thing: Named<string>): string => (typeof thing === 'string' ? thing : thing.name);
@@ -24,17 +27,28 @@ class RunningClient {
   readonly #connection: Connection;
   readonly #overlay = new Overlay();
   readonly #live: LiveViews;
+  readonly #tabs: TabLines | undefined;
   readonly #unlisten: () => void;
 
   constructor(options: ClientOptions) {
     const settings = settingsFrom(options);
     this.#http = new Http(settings);
+    const ports = settings.shareTabs ? tabPorts() : undefined;
+    const tabs = ports && new TabLines(settings, ports);
+    this.#tabs = tabs;
     this.#connection = new Connection(
-      (events, refresh) => new SocketLine(settings, events, refresh),
+      (events, refresh) => tabs?.open(events, refresh) ?? new SocketLine(settings, events, refresh),
       settings.backoff,
     );
     this.#live = new LiveViews(settings, this.#connection, this.#overlay);
-    this.#unlisten = onWake(() => this.#connection.wake());
+    this.#unlisten = watchPage({
+      woke: () => this.#connection.wake(),
+      hidden: () => {
+        this.#connection.hold('page');
+        this.#tabs?.leave();
+      },
+      shown: () => this.#connection.release('page'),
+    });
   }
 
   async command(
@@ -130,11 +144,11 @@ class RunningClient {
   }
 
   pause(): void {
-    this.#connection.pause();
+    this.#connection.hold('caller');
   }
 
   resume(): void {
-    this.#connection.resume();
+    this.#connection.release('caller');
   }
 
   renew(): void {
@@ -145,33 +159,12 @@ class RunningClient {
     this.#unlisten();
     this.#http.close();
     this.#connection.close();
+    this.#tabs?.leave();
     this.#live.close();
   }
 }
 
 const ignore = (): void => undefined;
-
-/** As much of a browser’s page as is listened to. */
-interface Page {
-  readonly addEventListener?: (type: string, listener: () => void) => void;
-  readonly removeEventListener?: (type: string, listener: () => void) => void;
-}
-
-/** The network is back, or the page is looked at again, maybe after hours of sleep. Returns what ends the listening. */
-function onWake(wake: () => void): () => void {
-  // Node has neither a window nor a document.
-  const scope = globalThis as Page & { readonly document?: Page & { readonly visibilityState: string } };
-  const { document } = scope;
-  const seen = (): void => {
-    if (document?.visibilityState === 'visible') wake();
-  };
-  scope.addEventListener?.('online', wake);
-  document?.addEventListener?.('visibilitychange', seen);
-  return () => {
-    scope.removeEventListener?.('online', wake);
-    document?.removeEventListener?.('visibilitychange', seen);
-  };
-}
 
 /**
  * A client of a running application, typed by it: `createClient<typeof app>({ url })` with `import type`, so that nothing

@@ -69,7 +69,8 @@ export class Connection {
   #refresh = false;
   /** The line’s token was made for it. */
   #hasFreshToken = false;
-  #isPaused = false;
+  /** Why there is to be no line for now. */
+  readonly #holds = new Set<string>();
   /** Why there is to be no line any more. */
   #over: ClientError | undefined;
 
@@ -116,14 +117,15 @@ export class Connection {
     else this.#connect();
   }
 
-  pause(): void {
-    this.#isPaused = true;
+  /** No line until what holds it is released. */
+  hold(why: string): void {
+    this.#holds.add(why);
     this.#hangUp();
     for (const { hasEnded, subscriber } of this.#entries.values()) if (!hasEnded) subscriber.lost(undefined);
   }
 
-  resume(): void {
-    this.#isPaused = false;
+  release(why: string): void {
+    this.#holds.delete(why);
     this.#connect();
   }
 
@@ -160,7 +162,7 @@ export class Connection {
   #connect(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#line || this.#isPaused || this.#over || this.#entries.size === 0) return;
+    if (this.#line || this.#holds.size > 0 || this.#over || this.#entries.size === 0) return;
     const events = {
       opened: (): void => {
         this.#isOpen = true;
