@@ -88,11 +88,11 @@ export class Channel {
     return { shard, p, s, rows };
   }
 
-  /** Links with no rows for the shards in which the log went on and the channel did not. */
-  quietLinks(position: readonly number[]): EncodedPart[] {
+  /** Links with no rows for those of the shards in which the log went on and the channel did not. */
+  quietLinks(position: readonly number[], shards: readonly number[] = this.shards): EncodedPart[] {
     // Of a window whose rows are being read, something is held back.
     if (this.window && !this.window.settled) return [];
-    return this.shards
+    return shards
       .filter((shard) => (this.#sent.get(shard) ?? 0) < (position[shard] ?? 0))
       .map((shard) => this.link(shard, position[shard] ?? 0, []));
   }

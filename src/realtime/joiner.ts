@@ -289,9 +289,9 @@ export class Joiner implements Waiter, Held {
     if (missed.length === 0) return this.#goLive();
     const { position } = this.log;
     for (const shard of this.channel.shards) this.#at.set(shard, position[shard] ?? 0);
-    const part = approach.take(this.#base, position);
-    this.#replayed += part.rows.length;
-    this.#each((id) => encodeChanges({ id }, Date.now(), [part]));
+    const parts = approach.take(this.#base, position);
+    this.#replayed += parts[0]?.rows.length ?? 0;
+    this.#each((id) => encodeChanges({ id }, Date.now(), parts));
   }
 
   /** The ring does not reach back to where we stand: have it read, if that is not too much. */

@@ -63,12 +63,12 @@ export class Approach {
   }
 
   /**
-   * The next frame's part of what waits. It stands in the shard in which the client's position may move on the furthest; and
-   * moves on by one as long as more parts follow, as each must go further than the one before.
+   * The next frame's parts of what waits. The rows stand in the shard in which the client's position may move on the furthest; and
+   * moves on by one as long as more frames follow, as each must go further than the one before.
    * @param base what the client knows to have, shard → seq; moved on
    * @param position of the log
    */
-  take(base: Map<number, number>, position: readonly number[]): EncodedPart {
+  take(base: Map<number, number>, position: readonly number[]): EncodedPart[] {
     let shard = 0;
     const ahead = (of: number): number => (position[of] ?? 0) - (base.get(of) ?? 0);
     for (const other of position.keys()) if (ahead(other) > ahead(shard)) shard = other;
@@ -86,8 +86,21 @@ export class Approach {
       .splice(0, count)
       .map(([key, row]) => row?.text ?? encodeRow(key, s, undefined));
     base.set(shard, s);
-    return { shard, p, s, rows };
+    const part = { shard, p, s, rows };
+    return this.#waiting.length > 0 ? [part] : [part, ...upTo(base, position)];
   }
+}
+
+/** Parts with no rows: with the last row, the client is where the log is. */
+function upTo(base: Map<number, number>, position: readonly number[]): EncodedPart[] {
+  const parts: EncodedPart[] = [];
+  for (const [shard, s] of position.entries()) {
+    const p = base.get(shard) ?? 0;
+    if (p >= s) continue;
+    parts.push({ shard, p, s, rows: [] });
+    base.set(shard, s);
+  }
+  return parts;
 }
 
 const bytesOf = (missed: readonly Missed[]): number =>

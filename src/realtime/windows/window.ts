@@ -44,6 +44,8 @@ export interface WindowDeps {
   readonly log: WindowLog;
   readonly budget: WindowBudget;
   readonly logger: Logger;
+  /** Rows behind the limit that are kept as well. */
+  readonly spare: number;
   /** Memory that its rows may take. */
   readonly maxBytes: number;
   /** So long those who watch wait for rows that move up. */
@@ -52,15 +54,15 @@ export interface WindowDeps {
   read(rows: number): Promise<RowsSnapshot>;
   /** What a change is to its filter; undefined when it is nothing. */
   concerned(change: Change): Concerned | undefined;
-  /** To all who watch. @param at time of the oldest change in it, ms */
-  publish(at: number, parts: readonly WindowPart[]): void;
+  /**
+   * To all who watch.
+   * @param at time of the oldest change in it, ms
+   * @param moved shards that changes of the filter were in which nobody has heard of
+   */
+  publish(at: number, parts: readonly WindowPart[], moved: ReadonlySet<number>): void;
   /** It can be kept up no more: those who watch are told. */
   failed(code: SocketErrorCode, message: string): void;
 }
-
-/** Rows behind the limit, and how few of them have more read. */
-const spareOf = (limit: number): number => Math.max(10, Math.min(100, limit));
-const lowOf = (limit: number): number => Math.floor(spareOf(limit) / 4);
 
 interface Waiting {
   readonly resolve: () => void;
@@ -73,6 +75,8 @@ export class Window {
   #rows: WindowRows | undefined;
   /** What those who watch have. A new map whenever it changes. */
   #shown: ReadonlyMap<string, ShownRow> = new Map();
+  /** Shards of changes that changed nothing which is shown: who watches hears of them with the next that does. */
+  #moved = new Set<number>();
   /** Changes that were taken in and not published yet: shard → seq of the first. */
   #since = new Map<number, number>();
   /** The newest of them, and the time of the oldest. */
@@ -81,6 +85,8 @@ export class Window {
   /** Key → the change that it left the window by. */
   #left = new Map<string, ShardSeq>();
   #reading = false;
+  /** The last read did: the next one is `check`'s to begin, or that of someone who comes. */
+  #failed = false;
   #arrived: RowsSnapshot | undefined;
   /** What was asked for before a restart is not waited for. */
   #run = 0;
@@ -127,9 +133,10 @@ export class Window {
       const { change } = concerned;
       apply(rows, this.spec, shard, concerned);
       if (!this.#since.has(shard)) this.#since.set(shard, change.seq);
+      this.#moved.add(shard);
       this.#last = [shard, change.seq];
       this.#oldest = Math.min(this.#oldest, change.at);
-      this.#left.set(change.key, this.#last);
+      if (this.#shown.has(change.key)) this.#left.set(change.key, this.#last);
       const pushed = rows.at(this.spec.limit);
       if (pushed && this.#shown.has(pushed.key)) this.#left.set(pushed.key, this.#last);
     }
@@ -189,6 +196,7 @@ export class Window {
   #begin(): void {
     this.#run++;
     this.#reading = false;
+    this.#failed = false;
     this.#arrived = undefined;
     this.#rows = undefined;
     this.#shown = new Map();
@@ -196,6 +204,7 @@ export class Window {
     // Whoever waits begins anew by itself.
     this.#waiting = [];
     this.#forgetTaken();
+    this.#moved = new Set();
     this.#weigh();
     this.#deps.log.forget(this);
   }
@@ -220,7 +229,7 @@ export class Window {
       );
     if (!this.#deps.budget.within)
       return this.#deps.failed('too_many_windows', 'the windows of this server hold too many bytes of rows');
-    if (this.#isLow()) this.#fill();
+    if (this.#isLow() && !this.#failed) this.#fill();
     if (!this.settled) return;
     this.#publish();
     for (const { resolve } of this.#waiting.splice(0)) resolve();
@@ -243,7 +252,8 @@ export class Window {
     this.#forgetTaken();
     if (parts.length === 0) return;
     // Who leaves the topic now has what was published until here.
-    this.#deps.publish(at, parts);
+    this.#deps.publish(at, parts, this.#moved);
+    this.#moved = new Set();
     this.#shown = shown;
   }
 
@@ -251,21 +261,23 @@ export class Window {
     if (this.#reading || this.#closed) return;
     this.#reading = true;
     const run = this.#run;
-    this.#deps.read(this.spec.limit + spareOf(this.spec.limit)).then(
-      (read) => {
+    this.#deps
+      .read(this.spec.limit + this.#deps.spare)
+      .then((read) => {
         if (run !== this.#run) return;
+        this.#failed = false;
         this.#arrived = read;
         this.#adopt();
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         if (run === this.#run) this.#unread(error);
-      },
-    );
+      });
   }
 
   /** Those who wait for their first rows are told; for the others it is tried again (`check`). */
   #unread(error: unknown): void {
     this.#reading = false;
+    this.#failed = true;
     this.#arrived = undefined;
     if (!isTidemarkError(error, 'projection_building'))
       this.#deps.logger.warn({ err: error }, 'the rows of a window could not be read');
@@ -282,9 +294,8 @@ export class Window {
     if (read.pos.some(([shard, seq]) => !log.covers(shard, seq))) return this.#readAgain();
     this.#arrived = undefined;
     this.#reading = false;
-    const { limit } = this.spec;
     // Of large rows a read brings fewer than it was asked for: another would not bring more.
-    this.#refillBelow = Math.min(limit + lowOf(limit), read.rows.length);
+    this.#refillBelow = Math.min(this.spec.limit + Math.floor(this.#deps.spare / 4), read.rows.length);
     this.#rows = this.#upToDate(read);
     this.#settle();
   }
@@ -292,24 +303,23 @@ export class Window {
   #readAgain(after: Promise<unknown> = Promise.resolve()): void {
     this.#arrived = undefined;
     const run = this.#run;
-    after.then(
-      () => {
+    after
+      .then(() => {
         if (run !== this.#run) return;
         this.#reading = false;
         this.#fill();
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         if (run === this.#run) this.#unread(error);
-      },
-    );
+      });
   }
 
   /** The rows as they are at the log's position. */
   #upToDate(read: RowsSnapshot): WindowRows {
-    const { log, concerned } = this.#deps;
+    const { log, concerned, spare } = this.#deps;
     const { sort, limit } = this.spec;
-    const spare = spareOf(limit);
-    const size = { keep: limit + spare, most: limit + 2 * spare };
+    // At least one more than are shown: what is pushed out is looked at before it is let go.
+    const size = { keep: limit + spare, most: limit + 2 * spare + 1 };
     const found = read.rows.map(([key, rev, row]): WindowRow => ({
       key,
       rev,

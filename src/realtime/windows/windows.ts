@@ -9,6 +9,7 @@ import { encodeChanges } from '../encoding.js';
 import type { GatewaySettings } from '../options.js';
 import type { Reads } from '../reads.js';
 import type { WindowBudget } from './budget.js';
+import type { WindowPart } from './differences.js';
 import { Window, type Concerned, type WindowLog } from './window.js';
 
 export type WindowFilter = Extract<ChannelFilter, { kind: 'window' }>;
@@ -59,11 +60,12 @@ export class Windows {
       log,
       budget,
       logger,
+      spare: settings.windowSpareRows,
       maxBytes: settings.maxWindowBytes,
       joinTimeoutMs: settings.joinTimeoutMs,
       read: (rows) => reads.read(projection, { ...where, first }, rows),
       concerned: (change) => concernedBy(filter, change, once(change)),
-      publish: (at, parts) => this.#publish(channel, at, parts),
+      publish: (at, parts, moved) => this.#publish(channel, at, parts, moved),
       failed: (code, message) => this.#deps.abandoned(channel, code, message),
     });
     this.#open.set(window, filter);
@@ -112,18 +114,15 @@ export class Windows {
     for (const window of this.#open.keys()) window.check(now);
   }
 
-  #publish(
-    channel: Channel,
-    at: number,
-    parts: readonly { readonly shard: number; readonly rows: readonly string[] }[],
-  ): void {
+  #publish(channel: Channel, at: number, parts: readonly WindowPart[], moved: ReadonlySet<number>): void {
     if (channel.seats === 0) return;
     const { log, makeRoom, publish } = this.#deps;
     makeRoom(parts.reduce((sum, { rows }) => sum + rows.reduce((all, row) => all + row.length, 0), 0));
     // Whoever did not read has left the topic now.
     if (channel.seats === 0) return;
     const links = parts.map(({ shard, rows }) => channel.link(shard, log.position[shard] ?? 0, rows));
-    publish(channel.topic, encodeChanges({ ch: channel.ch }, at, links));
+    const silent = channel.quietLinks(log.position, [...moved]);
+    publish(channel.topic, encodeChanges({ ch: channel.ch }, at, [...links, ...silent]));
   }
 
   #group({ of }: WindowFilter, make: boolean): Set<Window> | undefined {

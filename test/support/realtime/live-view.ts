@@ -27,6 +27,11 @@ export class LiveView {
     this.request = request;
   }
 
+  /** It shows the first rows in an order: they come and go by changes of others, so that revisions need not rise. */
+  get isWindow(): boolean {
+    return this.request.sort !== undefined || this.request.limit !== undefined;
+  }
+
   /** The frame to send; goes on from where the view stands if it has a position. */
   subscribe(): SubFrame {
     const from = this.position();
@@ -106,6 +111,11 @@ export class LiveView {
     // A quiet part may tell some what they know already: others of the channel may not.
     if (s <= last && rows.length === 0) return;
     if (s <= last) this.#broken(`repeat in shard ${shard}: after ${last} came (${p}, ${s}]`);
+    if (this.isWindow) {
+      this.#windowRows(rows, last, s);
+      this.last.set(shard, s);
+      return;
+    }
     let before = last;
     for (const [key, rev, row] of rows) {
       if (rev <= before || rev > s)
@@ -117,6 +127,20 @@ export class LiveView {
       else this.rows.set(key, { rev, row });
     }
     this.last.set(shard, s);
+  }
+
+  #windowRows(rows: ChangePart[3], last: number, s: number): void {
+    for (const [key, rev, row] of rows) {
+      const known = this.rows.get(key);
+      if (row === null) {
+        if (rev <= last || rev > s) this.#broken(`${key} left by ${rev}, in (${last}, ${s}]`);
+        if (!known && this.state === 'live') this.#broken(`${key} left, and was not there`);
+        this.rows.delete(key);
+        continue;
+      }
+      if (known?.rev === rev && this.state === 'live') this.#broken(`${key} came twice as ${rev}`);
+      this.rows.set(key, { rev, row });
+    }
   }
 
   #broken(what: string): never {

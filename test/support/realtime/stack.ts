@@ -1,5 +1,6 @@
 /** Projectors and gateways on a real Postgres, and clients of theirs. */
 import { PostgresFeed } from '../../../src/broker/postgres/feed.js';
+import type { AnyApp } from '../../../src/domain/app.js';
 import { HeadProbe } from '../../../src/platform/head-probe.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { Database } from '../../../src/platform/postgres/database.js';
@@ -10,6 +11,7 @@ import { readChanges } from '../../../src/projections/change-log.js';
 import { readSnapshot } from '../../../src/projections/snapshot.js';
 import { dropSlot, openNext, readSlots } from '../../../src/projections/trimming/slots.js';
 import type { ChangeEntry } from '../../../src/projections/types.js';
+import { changeLogName } from '../../../src/protocol/positions.js';
 import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../../src/protocol/frames.js';
 import { createGateway, type Gateway, type GatewayOptions } from '../../../src/realtime/gateway.js';
 import type { GatewaySettingsInput } from '../../../src/realtime/options.js';
@@ -26,11 +28,19 @@ export class RealtimeStack {
   readonly projecting: ProjectingProcess;
   readonly db: Database;
   readonly signer: Signer;
+  readonly #app: AnyApp;
   readonly #probe: HeadProbe;
   readonly #gateways: Gateway[] = [];
   readonly #clients: LiveClient[] = [];
 
-  private constructor(pg: FreshDatabase, projecting: ProjectingProcess, db: Database, signer: Signer) {
+  private constructor(
+    app: AnyApp,
+    pg: FreshDatabase,
+    projecting: ProjectingProcess,
+    db: Database,
+    signer: Signer,
+  ) {
+    this.#app = app;
     this.pg = pg;
     this.projecting = projecting;
     this.db = db;
@@ -40,20 +50,20 @@ export class RealtimeStack {
       wakeups: projecting.wakeups,
       logger: silentLogger,
       intervalMs: 100,
-      logs: { events: [], changes: [BOARD_LOG] },
+      logs: { events: [], changes: app.views.map(({ name, version }) => changeLogName(name, version)) },
     });
   }
 
-  static async start(): Promise<RealtimeStack> {
+  static async start(app: AnyApp = boardApp): Promise<RealtimeStack> {
     const pg = await freshDatabase();
-    const projecting = await startProjecting(pg.url, boardApp);
+    const projecting = await startProjecting(pg.url, app);
     const db = new Database({
       connectionString: pg.url,
       schema: 'tidemark',
       role: 'gateway',
       logger: silentLogger,
     });
-    const stack = new RealtimeStack(pg, projecting, db, new Signer(await signingKey(db)));
+    const stack = new RealtimeStack(app, pg, projecting, db, new Signer(await signingKey(db)));
     await stack.#probe.start();
     return stack;
   }
@@ -68,7 +78,7 @@ export class RealtimeStack {
   ): Promise<Gateway> {
     const { db, projecting, signer } = this;
     const gateway = createGateway({
-      app: boardApp,
+      app: this.#app,
       engine,
       source: {
         heads: (logs) => readHeads(db, { events: [], changes: logs }),

@@ -3,10 +3,12 @@ import type { Feed, JoinRequest, Membership, ShardReader } from '../../../src/br
 import type { LogPage } from '../../../src/event-store/types.js';
 import { shardOf } from '../../../src/platform/murmur2.js';
 import type { LogHead } from '../../../src/platform/postgres/logs.js';
+import { sortText } from '../../../src/projections/ordering.js';
 import type { ChangeEntry, RowsSnapshot, SnapshotFilter } from '../../../src/projections/types.js';
 import type { ChangeSource } from '../../../src/realtime/ports.js';
 import type { SendResult, Socket } from '../../../src/realtime/sockets/port.js';
 import { BOARD_LOG, SHARDS, type BoardRow } from '../../support/realtime/board.js';
+import { naiveOrder, type History } from './naive-window.js';
 
 interface Call {
   /** What it answers if the database looked when it was asked, or looks only now. */
@@ -19,6 +21,10 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
   shards: ChangeEntry[][] = Array.from({ length: SHARDS }, () => []);
   low: number[] = Array.from({ length: SHARDS }, () => 0);
   readonly calls: Call[] = [];
+  /** Epoch → everything that was written in it. */
+  readonly history = new Map<string, History>();
+  /** How often rows were read. */
+  snapshots = 0;
   #request: JoinRequest<ChangeEntry> | undefined;
   #readers = new Map<number, { reader: ShardReader<ChangeEntry>; at: number }>();
   #clock = 1_700_000_000_000;
@@ -30,7 +36,7 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
     const log = this.shards[shard] ?? [];
     const seq = this.head(shard) + 1;
     const row = next && { id, ...next };
-    log.push({
+    const entry: ChangeEntry = {
       log: BOARD_LOG,
       shard,
       epoch: this.epoch,
@@ -39,9 +45,19 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
       before: before && { list: before.list, done: before.done },
       row: row && JSON.stringify(row),
       recordedAt: new Date(this.#clock++).toISOString(),
-    });
+    };
+    log.push(entry);
+    this.historyOf(this.epoch).entries[shard]?.push(entry);
     if (row) this.rows.set(id, { rev: seq, row });
     else this.rows.delete(id);
+  }
+
+  historyOf(epoch: string): History {
+    const known = this.history.get(epoch);
+    if (known) return known;
+    const made = { base: new Map(), entries: Array.from({ length: SHARDS }, (): ChangeEntry[] => []) };
+    this.history.set(epoch, made);
+    return made;
   }
 
   head(shard: number): number {
@@ -59,6 +75,7 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
       this.shards = this.shards.map(() => []);
       for (const [id, { row }] of this.rows)
         this.rows.set(id, { rev: this.low[shardOf(id, SHARDS)] ?? 0, row });
+      this.history.set(this.epoch, { ...this.historyOf(this.epoch), base: new Map(this.rows) });
       return;
     }
     this.shards = this.shards.map(() => []);
@@ -113,8 +130,20 @@ export class ModelLog implements ChangeSource, Feed<ChangeEntry> {
   }
 
   readSnapshot(_projection: unknown, filter: SnapshotFilter, maxRows: number): Promise<RowsSnapshot> {
+    this.snapshots++;
     return this.#call((): RowsSnapshot => {
       const rows = this.matching(filter);
+      if (filter.first) {
+        const sort = sortText(filter.first.sort);
+        const order = ([, , a]: (typeof rows)[number], [, , b]: (typeof rows)[number]): number =>
+          naiveOrder(sort, JSON.parse(a) as BoardRow, JSON.parse(b) as BoardRow);
+        return {
+          epoch: this.epoch,
+          pos: this.currentHeads().map(({ shard, head }) => [shard, head]),
+          rows: rows.sort(order).slice(0, maxRows),
+          tooMany: rows.length > maxRows,
+        };
+      }
       return {
         epoch: this.epoch,
         pos: this.currentHeads().map(({ shard, head }) => [shard, head]),

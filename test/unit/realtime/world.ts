@@ -10,6 +10,7 @@ import { gatewaySettings } from '../../../src/realtime/options.js';
 import { boardApp, SHARDS } from '../../support/realtime/board.js';
 import { LiveView, route, type Subscribe } from '../../support/realtime/live-view.js';
 import { ModelLog, ModelSocket } from './model.js';
+import { naiveWindow } from './naive-window.js';
 
 export type Step =
   | { do: 'write'; id: string; list: string; done: boolean | null; long: boolean }
@@ -37,6 +38,10 @@ export class World {
   /** Resets that wait for their turn. */
   readonly #turns: (() => void)[] = [];
   left = 0;
+  /** Subscriptions that got what they missed. */
+  replayed = 0;
+  /** How often a live window was compared with the query. */
+  windows = 0;
 
   async begin(): Promise<void> {
     await this.#startHub();
@@ -57,10 +62,12 @@ export class World {
         maxBufferedBytes: 1_000,
         snapshotConcurrency: 1,
         resetBatch: 1,
+        windowSpareRows: 1,
       }),
       observer: {
         reset: (_view, reason) => this.resets.push(reason),
         slowConsumer: () => this.left++,
+        replayed: () => this.replayed++,
       },
       logger: silentLogger,
       group: 'model',
@@ -145,6 +152,7 @@ export class World {
       const frame = JSON.parse(text) as ServerFrame;
       for (const known of one.views.values()) checkEpoch(known, frame);
       route(one.views, frame);
+      for (const known of one.views.values()) this.#checkWindow(known);
     }
     if (one) this.hub.drain(one.socket);
   }
@@ -222,8 +230,23 @@ export class World {
     }
   }
 
+  /** Between any two frames, a live window is what the query gives at the position that the client has. */
+  #checkWindow({ isWindow, state, epoch, last, request, rows }: LiveView): void {
+    if (!isWindow || state !== 'live' || epoch === undefined) return;
+    const wanted = naiveWindow(this.log.historyOf(epoch), last, request);
+    this.windows++;
+    expect(sorted(rows)).toEqual(wanted.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
   #verifyView(known: LiveView): void {
     expect(known.state).toBe('live');
+    if (known.isWindow) {
+      expect(known.epoch).toBe(this.log.epoch);
+      const heads = new Map(this.log.currentHeads().map(({ shard, head }) => [shard, head]));
+      const wanted = naiveWindow(this.log.historyOf(this.log.epoch), heads, known.request);
+      expect(sorted(known.rows)).toEqual(wanted.sort(([a], [b]) => (a < b ? -1 : 1)));
+      return;
+    }
     const { key, where } = known.request;
     const filter = { ...(key === undefined ? {} : { key }), ...(where === undefined ? {} : { where }) };
     const wanted = this.log.matching(filter).map(([id, rev, row]) => [id, rev, JSON.parse(row)]);
@@ -241,6 +264,9 @@ export class World {
     });
   }
 }
+
+const sorted = (rows: LiveView['rows']): unknown[] =>
+  [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, { rev, row }]) => [id, rev, row]);
 
 /** A change of a log that was rebuilt goes to nobody who still follows the one before. */
 function checkEpoch(known: LiveView, frame: ServerFrame): void {
