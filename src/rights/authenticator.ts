@@ -98,7 +98,10 @@ export class Authenticator {
   }
 }
 
-/** A copy, so that nobody changes what others are judged by. @throws TidemarkError `rule_failed` */
+/** Ids that actors of Tidemark’s own have (inbound/handling.ts): nobody may sign, or use up idempotency keys, in their name. */
+const RESERVED = /^inbound:/;
+
+/** A copy, so that nobody changes what others are judged by. @throws TidemarkError `rule_failed`, `unauthenticated` */
 function checkedPrincipal(found: unknown): Principal {
   const wrong = (what: string): never => {
     throw new TidemarkError('rule_failed', 'authenticate gave no principal', { cause: new TypeError(what) });
@@ -110,9 +113,12 @@ function checkedPrincipal(found: unknown): Principal {
   if (typeof id !== 'string') return wrong('id: expected a text');
   const fault = idFault(id);
   if (fault !== undefined) return wrong(`id: ${fault}`);
+  if (RESERVED.test(id))
+    throw new TidemarkError('unauthenticated', 'the token is not valid: its id is reserved');
   if (typeof claims !== 'object' || claims === null) return wrong('claims: expected an object');
-  if (expiresAt === undefined) return Object.freeze({ id, claims: claims as Principal['claims'] }); // an object, read by name
+  const principal = { id, claims: claims as Principal['claims'] }; // an object, whose fields are read by name
+  if (expiresAt === undefined) return Object.freeze(principal);
   if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))
     return wrong('expiresAt: expected ms since 1970');
-  return Object.freeze({ id, claims: claims as Principal['claims'], expiresAt });
+  return Object.freeze({ ...principal, expiresAt: Math.min(expiresAt, Number.MAX_SAFE_INTEGER) });
 }

@@ -86,6 +86,9 @@ function jwksUrl(where: string, given: string | URL): URL {
   return url;
 }
 
+const isKeySet = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
+
 /**
  * A set behind a URL. It is fetched when the first token comes, again when it is old (beside what goes on, so that nobody
  * waits for it and nobody is refused while its owner is away for a moment), and when a token names a key that is not in it.
@@ -108,6 +111,7 @@ export function remoteKeys(where: string, options: RemoteKeysOptions): Keys {
         const response = await fetch(at, request);
         if (response.status !== 200) throw new Error(`the keys were answered with status ${response.status}`);
         const text = await response.text();
+        if (!isKeySet(JSON.parse(text))) throw new Error('the keys were answered with something else');
         fetchedAt = performance.now();
         return new Response(text);
       } catch (error) {
