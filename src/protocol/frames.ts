@@ -79,7 +79,7 @@ export type ServerFrame =
 /** Why a subscription starts again from a snapshot. */
 export const RESET_REASONS = {
   epoch_changed:
-    'The log was rebuilt or restored, or the view has another version, since the position was given out.',
+    'The log was rebuilt or restored, or the view has another version, since the position was given out; or it was under other rights.',
   too_far_behind: 'More changes were missed than a replay carries.',
   trimmed: 'The changes after the position were trimmed.',
   position_ahead: 'The position is beyond the end of the log.',

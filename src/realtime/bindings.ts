@@ -149,7 +149,9 @@ function filterOf(
   const tuple = declared(projection, where);
   const fields = projection.channels[tuple];
   if (!fields) return undeclared(projection, frame.where, rights);
+  // Those of the rights were looked at where they came from.
   const wrong = fields
+    .filter((name) => !Object.hasOwn(rights, name))
     .map((name) => valueFault(projection, name, where[name]))
     .find((one) => one !== undefined);
   if (wrong !== undefined) return refused('invalid_filter', wrong);

@@ -2,7 +2,7 @@
 import { aggregate, defineApp, projection } from 'tidemark';
 import { z } from 'zod';
 
-const Card = aggregate('card', {
+export const Card = aggregate('card', {
   state: z.object({ there: z.boolean() }),
   initial: { there: false },
   events: {

@@ -1,7 +1,7 @@
 /** Codes, reset reasons and close codes stand in one catalogue, and each of them is given out somewhere. */
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { CLOSE_CODES, RESET_REASONS, SOCKET_ERRORS } from '../../../src/protocol/frames.js';
+import { CLOSE_CODES, RESET_REASONS, SOCKET_ERRORS, UNSUB_REASONS } from '../../../src/protocol/frames.js';
 
 const room = new URL('../../../src/realtime/', import.meta.url);
 
@@ -10,6 +10,7 @@ describe('the catalogue of the socket', () => {
     ['error', SOCKET_ERRORS],
     ['reset reason', RESET_REASONS],
     ['close reason', CLOSE_CODES],
+    ['reason of an ended subscription', UNSUB_REASONS],
   ])('lists no %s that is never given out', async (_kind, entries) => {
     const files = (await readdir(room, { recursive: true })).filter((name) => name.endsWith('.ts'));
     const source = (await Promise.all(files.map((name) => readFile(new URL(name, room), 'utf8')))).join('\n');
@@ -26,6 +27,7 @@ describe('the catalogue of the socket', () => {
       return [...section.matchAll(/^\|(?: \d+\s*\|)? `(\w+)`/gm)].map(([, code]) => code ?? '').sort();
     };
     expect(listed('Resets')).toEqual(Object.keys(RESET_REASONS).sort());
+    expect(listed('Ended subscriptions')).toEqual(Object.keys(UNSUB_REASONS).sort());
     expect(listed('Errors')).toEqual(Object.keys(SOCKET_ERRORS).sort());
     expect(listed('Close codes')).toEqual(Object.keys(CLOSE_CODES).sort());
     for (const { code } of Object.values(CLOSE_CODES)) expect(docs).toContain(`| ${code}`);
