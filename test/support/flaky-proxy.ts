@@ -39,6 +39,8 @@ export interface FlakyProxy {
   cut(): void;
   /** Gives the server what `cut-questions` kept back. @returns whether it was still connected */
   deliver(): boolean;
+  /** Connections that are made from now on go there. */
+  retarget(url: string): void;
   stop(): Promise<void>;
 }
 
@@ -52,7 +54,7 @@ function panic(): Buffer {
 }
 
 export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> {
-  const target = new URL(databaseUrl);
+  let target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   const kept: { readonly upstream: Socket; readonly chunk: Buffer }[] = [];
   const waiting: (() => void)[] = [];
@@ -167,6 +169,9 @@ export async function startFlakyProxy(databaseUrl: string): Promise<FlakyProxy> 
       kept.length = 0;
       for (const { upstream, chunk } of open) upstream.write(chunk);
       return open.length > 0;
+    },
+    retarget(next) {
+      target = new URL(next);
     },
     stop: async () => {
       for (const socket of sockets) socket.destroy();
