@@ -43,6 +43,8 @@ export interface GatewayObserver {
   replayed?(view: string, changes: number): void;
   /** A database snapshot was read (not: given to one more subscriber). */
   snapshotRead?(view: string, rows: number, seconds: number): void;
+  /** A window was opened (1) or closed (-1). Its reads are told as snapshots. */
+  windows?(view: string, by: 1 | -1): void;
   /** Changes were read again from Postgres because the ring did not reach back so far. */
   backfilled?(view: string, changes: number): void;
   reset?(view: string, reason: ResetReason): void;

@@ -72,6 +72,7 @@ function deliveryMetrics(registry: MetricsRegistry): GatewayObserver {
   const backfilled = registry.counter('backfilled_changes_total', 'Changes read again from Postgres.', [
     'view',
   ]);
+  const windows = registry.gauge('windows', 'Windows (sort, limit) that are open now.', ['view']);
   const resets = registry.counter('resets_total', 'Subscriptions begun anew, by reason.', ['view', 'reason']);
   return {
     replayed(view, changes) {
@@ -82,6 +83,7 @@ function deliveryMetrics(registry: MetricsRegistry): GatewayObserver {
       snapshots.observe({ view }, seconds);
       rows.inc({ view }, count);
     },
+    windows: (view, by) => windows.inc({ view }, by),
     backfilled: (view, changes) => backfilled.inc({ view }, changes),
     reset: (view, reason) => resets.inc({ view, reason }),
   };

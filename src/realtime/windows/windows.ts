@@ -7,6 +7,7 @@ import type { Change } from '../change.js';
 import type { Channel } from '../channels.js';
 import { encodeChanges } from '../encoding.js';
 import type { GatewaySettings } from '../options.js';
+import type { GatewayObserver } from '../ports.js';
 import type { Reads } from '../reads.js';
 import type { WindowBudget } from './budget.js';
 import type { WindowPart } from './differences.js';
@@ -21,6 +22,7 @@ export interface WindowsDeps {
   readonly reads: Reads;
   readonly budget: WindowBudget;
   readonly settings: GatewaySettings;
+  readonly observer: GatewayObserver;
   readonly logger: Logger;
   /** To every socket of a topic. */
   publish(topic: string, text: string): void;
@@ -69,6 +71,7 @@ export class Windows {
       failed: (code, message) => this.#deps.abandoned(channel, code, message),
     });
     this.#open.set(window, filter);
+    this.#deps.observer.windows?.(projection.name, 1);
     this.#group(filter, true)?.add(window);
     return window;
   }
@@ -77,6 +80,7 @@ export class Windows {
     const filter = this.#open.get(window);
     if (!filter) return;
     window.close();
+    this.#deps.observer.windows?.(this.#deps.projection.name, -1);
     this.#open.delete(window);
     const group = this.#group(filter, false);
     group?.delete(window);

@@ -37,6 +37,30 @@ describe('a slow reader', () => {
     await world.end();
   });
 
+  it('of a window comes back with what it missed of it', async () => {
+    const world = new World();
+    await world.begin();
+    const view = { view: 'board', where: { list: 'a' }, sort: '-id', limit: 3 };
+    for (let n = 0; n < 4; n++)
+      await world.step({ do: 'write', id: `k${n}`, list: 'a', done: null, long: true });
+    for (const shard of [0, 1, 2]) await world.step({ do: 'deliver', shard, count: 9 });
+    await world.step({ do: 'sub', client: 0, id: 's1', view });
+    await world.settle();
+    // The client does not read while one row of the window changes, and changes again.
+    for (let n = 0; n < 6; n++) {
+      await world.step({ do: 'write', id: 'k2', list: 'a', done: n % 2 === 0, long: true });
+      await world.step({ do: 'deliver', shard: shardOf('k2', SHARDS), count: 1 });
+    }
+    await world.step({ do: 'check' });
+    expect(world.left).toBe(1);
+    await world.step({ do: 'write', id: 'k9', list: 'a', done: true, long: true });
+    await world.step({ do: 'deliver', shard: shardOf('k9', SHARDS), count: 1 });
+    await world.settle();
+    world.verify();
+    expect(world.resets).toEqual([]);
+    await world.end();
+  });
+
   it('costs the server no more than its bound, however much is published', async () => {
     const world = new World();
     await world.begin();
