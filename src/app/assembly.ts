@@ -138,7 +138,8 @@ export function assemble(options: AssemblyOptions): Assembly {
   const readiness = () => health.readiness();
   const realtimePort = () => gateway?.gateway.port ?? config.realtimePort;
   const page = api && pageDir !== undefined ? { dir: pageDir, realtimePort } : undefined;
-  const http = createHttpLayer(context, { roles: all, version: VERSION, readiness, page });
+  const realtimeUrl = () => config.realtimeUrl ?? `ws://${urlHost(config.host)}:${realtimePort()}/realtime`;
+  const http = createHttpLayer(context, { roles: all, version: VERSION, readiness, realtimeUrl, page });
   const watching = service('progress', {
     start: async () => undefined,
     async stop() {

@@ -16,6 +16,7 @@ import { asyncApiDocument } from './asyncapi/document.js';
 import { dropLimit, Hub, SWEEP_TURNS } from './hub.js';
 import { gatewaySettings, type GatewaySettings, type GatewaySettingsInput } from './options.js';
 import type { ChangeSource, GatewayObserver } from './ports.js';
+import { REALTIME_PATH } from './paths.js';
 import { plainHttp } from './plain-http.js';
 import type { Caller, Socket, SocketEngine, SocketHandlers, SocketServer } from './sockets/port.js';
 import { Judge } from './sse/judge.js';
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   readonly settings?: GatewaySettingsInput;
   /** What the AsyncAPI document says it is of. */
   readonly version?: string;
+  /** Where callers reach the socket, when that is not where it listens. */
+  readonly url?: string | undefined;
   /** Origins that browsers may come from; loopback unless told otherwise. */
   readonly origins?: readonly string[];
   /** Host names beside loopback that a loopback server answers to. */
@@ -203,8 +206,8 @@ class RunningGateway {
   #document(): string {
     const { app, version = '0' } = this.#options;
     const { host } = this.#settings;
-    const at = `${host.includes(':') ? `[${host}]` : host}:${this.port}`;
-    return JSON.stringify(asyncApiDocument(app, { version, host: at }));
+    const here = `ws://${host.includes(':') ? `[${host}]` : host}:${this.port}${REALTIME_PATH}`;
+    return JSON.stringify(asyncApiDocument(app, { version, url: this.#options.url ?? here }));
   }
 
   #every(ms: number, work: () => void): void {

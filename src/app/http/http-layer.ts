@@ -4,6 +4,7 @@ import type { KafkaSettings } from '../../broker/kafka/settings.js';
 import type { Logger } from '../../platform/logger.js';
 import { service } from '../../platform/lifecycle.js';
 import { hostPolicy, originPolicy } from '../../platform/origins.js';
+import { asyncApiDocument } from '../../realtime/asyncapi/document.js';
 import type { Config } from '../config.js';
 import type { VersionName } from '../../projections/operations/types.js';
 import type { Context, RoleLayer } from '../context.js';
@@ -57,6 +58,8 @@ export function createHttpLayer(
     readonly roles: readonly RoleLayer[];
     readonly version: string;
     readonly readiness: () => Promise<Readiness>;
+    /** Where callers reach the realtime socket; asked when everything else is started. */
+    readonly realtimeUrl: () => string;
     /** A built page to serve beside the API; only where the process has the `api` role. */
     readonly page?: PagePlace | undefined;
   },
@@ -90,7 +93,8 @@ export function createHttpLayer(
           operatorOperations(app),
         ];
         const info = { title: app.name, version: options.version, security: securityOf(app.auth) };
-        await serveDocs(server, openApiDocument(info, operations));
+        const asyncApi = asyncApiDocument(app, { version: options.version, url: options.realtimeUrl() });
+        await serveDocs(server, { openApi: openApiDocument(info, operations), asyncApi });
         if (options.page) {
           const realtime = { port: options.page.realtimePort(), url: config.realtimeUrl };
           await servePage(server, { app: app.name, dir: options.page.dir, realtime, logger });

@@ -114,10 +114,20 @@ const CSP = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Serves `/openapi.json` and the page at `/docs`. */
-export async function serveDocs(server: FastifyInstance, document: Record<string, unknown>): Promise<void> {
-  const text = JSON.stringify(document);
-  server.get('/openapi.json', (_request, reply) => reply.type('application/json').send(text));
+export interface Documents {
+  readonly openApi: Record<string, unknown>;
+  readonly asyncApi: Readonly<Record<string, unknown>>;
+}
+
+/** Serves `/openapi.json`, `/asyncapi.json` and the page at `/docs`. */
+export async function serveDocs(
+  server: FastifyInstance,
+  { openApi: document, asyncApi }: Documents,
+): Promise<void> {
+  for (const [path, one] of Object.entries({ '/openapi.json': document, '/asyncapi.json': asyncApi })) {
+    const text = JSON.stringify(one);
+    server.get(path, (_request, reply) => reply.type('application/json').send(text));
+  }
   await server.register(fastifySwagger, {
     mode: 'static',
     // Typed for OpenAPI 3.0 only, and handed on unread; a validator checks the document in the tests.

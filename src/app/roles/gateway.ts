@@ -12,6 +12,7 @@ import { awayConcerns, changeFeed } from '../feeds.js';
 import { listenFailure } from '../http/listen.js';
 import { gatewayMetrics } from '../metrics/realtime.js';
 import { chooseSocketEngine } from '../sockets.js';
+import { VERSION } from '../version.js';
 
 export interface GatewayRole extends RoleLayer {
   readonly gateway: Gateway;
@@ -45,6 +46,8 @@ export function createGatewayRole(context: Context): GatewayRole {
     signer,
     rights: guard,
     trustProxy: config.trustProxy,
+    version: VERSION,
+    url: config.realtimeUrl,
     logger,
     observer: gatewayMetrics(metrics),
     settings: {

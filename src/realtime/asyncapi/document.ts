@@ -22,8 +22,8 @@ import { channelsOf, rowFrames, rowSchema, type ViewChannel } from './views.js';
 
 export interface AsyncApiOptions {
   readonly version: string;
-  /** Host and port of the realtime port, as callers are told it: what a proxy makes of it is not known here. */
-  readonly host: string;
+  /** Where callers reach the socket: `ws://host:port/realtime`. */
+  readonly url: string;
 }
 
 type Plain = Schema;
@@ -93,7 +93,7 @@ function channels(app: AnyApp): Plain {
         'comes back as `Last-Event-ID` (or as `from`) and goes on from there.',
       servers: [ref('servers', STREAM)],
       messages: asMessages([
-        ...CONTROL_FRAMES.filter((name) => name !== 'pong' && name !== 'authed'),
+        ...CONTROL_FRAMES.filter((name) => name !== 'pong'),
         'live',
         'reset',
         'unsubbed',
@@ -226,16 +226,28 @@ function security({ auth }: AnyApp): {
   return { schemes, socket: of(['frame', 'bearer', 'cookie']), stream: of(['bearer', 'cookie']) };
 }
 
-/** @returns the document as plain data */
-export function asyncApiDocument(app: AnyApp, { version, host }: AsyncApiOptions): Plain {
-  const { schemes, socket, stream } = security(app);
-  const server = (protocol: string, description: string, secured: Plain): Plain => ({
+/** The two servers: one port, two protocols, as callers reach them. */
+function servers(url: string, socket: Plain, stream: Plain): Plain {
+  const { host, pathname, protocol } = new URL(url);
+  const before = pathname.replace(new RegExp(`${REALTIME_PATH}/?$`), '');
+  const isSecure = protocol === 'wss:' || protocol === 'https:';
+  const server = (kind: string, description: string, secured: Plain): Plain => ({
     host: '{host}',
-    protocol,
+    ...(before === '' ? {} : { pathname: before }),
+    protocol: isSecure ? `${kind}s` : kind,
     description,
     variables: { host: { default: host, description: 'Host and port of the realtime port.' } },
     ...secured,
   });
+  return {
+    [SOCKET]: server('ws', `WebSocket, subprotocol \`${SUBPROTOCOL}\`.`, socket),
+    [STREAM]: server('http', 'Server-sent events, for places where WebSocket can’t go.', stream),
+  };
+}
+
+/** @returns the document as plain data */
+export function asyncApiDocument(app: AnyApp, { version, url }: AsyncApiOptions): Plain {
+  const { schemes, socket, stream } = security(app);
   return {
     asyncapi: '3.0.0',
     info: {
@@ -246,10 +258,7 @@ export function asyncApiDocument(app: AnyApp, { version, host }: AsyncApiOptions
         'once, in order; after a drop it goes on from its position.',
     },
     defaultContentType: 'application/json',
-    servers: {
-      [SOCKET]: server('ws', `WebSocket, subprotocol \`${SUBPROTOCOL}\`.`, socket),
-      [STREAM]: server('http', 'Server-sent events, for places where WebSocket can’t go.', stream),
-    },
+    servers: servers(url, socket, stream),
     channels: channels(app),
     operations: operations(app),
     components: {

@@ -15,7 +15,8 @@ export interface StreamFault {
 const STREAM_ID = 's';
 
 const KNOWN = ['view', 'key', 'where', 'sort', 'limit', 'from'];
-const MAX_QUERY_CHARS = 16 * 1024;
+/** A cursor has some thousand characters at the most. */
+const MAX_QUERY_CHARS = 8 * 1024;
 
 /** Faults of a `sub` that have a problem code of their own. */
 const CODES: Partial<Record<FrameFault['code'], ProblemCode>> = {
@@ -23,6 +24,8 @@ const CODES: Partial<Record<FrameFault['code'], ProblemCode>> = {
   invalid_key: 'invalid_key',
   invalid_cursor: 'invalid_cursor',
   projection_building: 'projection_building',
+  forbidden: 'forbidden',
+  rule_failed: 'rule_failed',
 };
 
 const invalid = (name: string, message: string): StreamFault => ({
