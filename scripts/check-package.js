@@ -39,12 +39,25 @@ function link(project, name) {
   symlinkSync(path.join(ROOT, 'node_modules', name), target);
 }
 
+/** What a project brings of its own: types for Node, and React where it has a page. */
+const THEIRS = [
+  '@types/node',
+  'undici-types',
+  'react',
+  'react-dom',
+  'scheduler',
+  '@types/react',
+  '@types/react-dom',
+  'csstype',
+];
+const FILES = ['consumer.ts', 'page.ts'];
+
 function makeProject(folder, tarball) {
   const place = path.join(folder, 'node_modules/tidemark');
   mkdirSync(place, { recursive: true });
   execFileSync('tar', ['-xzf', tarball, '-C', place, '--strip-components=1']);
-  for (const name of new Set([...productionPackages(), '@types/node', 'undici-types'])) link(folder, name);
-  cpSync(path.join(ROOT, 'test/package/consumer.ts'), path.join(folder, 'consumer.ts'));
+  for (const name of new Set([...productionPackages(), ...THEIRS])) link(folder, name);
+  for (const name of FILES) cpSync(path.join(ROOT, 'test/package', name), path.join(folder, name));
   writeFileSync(
     path.join(folder, 'package.json'),
     JSON.stringify({ name: 'consumer', type: 'module', private: true }),
@@ -67,13 +80,13 @@ function compile(folder, name, module, moduleResolution) {
     rootDir: '.',
   };
   const file = path.join(folder, `tsconfig.${name}.json`);
-  writeFileSync(file, JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  writeFileSync(file, JSON.stringify({ compilerOptions, files: FILES }));
   const { stdout } = spawnSync(bin('tsc'), ['-p', file, '--pretty', 'false'], {
     cwd: folder,
     encoding: 'utf8',
   });
   // Declarations of other packages are not ours to mend.
-  const ours = stdout.split('\n').filter((line) => /^(consumer\.ts|node_modules\/tidemark\/)/.test(line));
+  const ours = stdout.split('\n').filter((line) => /^(consumer\.ts|page\.ts|node_modules\/tidemark\/)/.test(line));
   if (ours.length > 0) giveUp(`types under ${moduleResolution} failed:\n${ours.join('\n')}`);
   console.log(`ok types under ${moduleResolution}`);
 }
@@ -100,6 +113,7 @@ makeProject(folder, path.join(folder, tarball));
 compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
 compile(folder, 'bundler', 'ESNext', 'Bundler');
 step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
+step('use in a page', process.execPath, ['out-nodenext/page.js'], folder);
 step('command', process.execPath, ['node_modules/tidemark/bin/tidemark.js', '--version'], folder);
 step(
   'command start --help',

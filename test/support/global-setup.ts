@@ -26,7 +26,7 @@ async function postgres(project: TestProject): Promise<Stop> {
 /** Whether tests other than unit tests are asked for; a broker takes seconds to start. */
 function wantsKafka(): boolean {
   const filters = process.argv.slice(2).filter((each) => each !== 'run' && !each.startsWith('-'));
-  return filters.length === 0 || filters.some((filter) => !filter.startsWith('test/unit/'));
+  return filters.length === 0 || filters.some((filter) => !/^test\/(unit|browser)(\/|$)/.test(filter));
 }
 
 async function kafka(project: TestProject): Promise<Stop> {

@@ -17,7 +17,7 @@ function Facts({ row, titleId }: { readonly row: OrderRow; readonly titleId: str
       </div>
       <div className="card-line hint">
         <span className="what">
-          <code>{row.orderId}</code> · {counted(row.itemCount, 'piece')}
+          <code>{row.orderId}</code> · {counted(row.itemCount, 'pc')}
         </span>
         <time dateTime={row.updatedAt}>{minute(row.updatedAt)}</time>
       </div>

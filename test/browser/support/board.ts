@@ -23,24 +23,35 @@ export interface OpenPage {
 export interface Board {
   /** Without a slash at the end. */
   url(): string;
-  /** A new browser with nothing in common with the others, on the board, live. */
-  open(options?: BrowserContextOptions): Promise<OpenPage>;
+  /**
+   * A new browser with nothing in common with the others, on the page.
+   * @param begin goes to the page and waits until it is ready; until the board is live unless told otherwise
+   */
+  open(options?: BrowserContextOptions, begin?: (page: Page) => Promise<void>): Promise<OpenPage>;
   /** Places an order as somebody else would. */
   place(orderId: string, customerId?: string): Promise<void>;
   send(orderId: string, command: string, input: unknown): Promise<void>;
 }
 
-/** For a whole test file. */
-export function useBoard(): Board {
+/** Only where its sources have changed since. */
+async function builtBoard(): Promise<string> {
+  await promisify(execFile)(process.execPath, ['scripts/board.js'], { cwd: ROOT });
+  return PAGE;
+}
+
+/**
+ * For a whole test file.
+ * @param build makes the page that is served, and gives its folder; the board unless told otherwise
+ */
+export function useBoard(build: () => Promise<string> = builtBoard): Board {
   const browser = useBrowser();
   let postgres: FreshDatabase | undefined;
   let runtime: Runtime | undefined;
   beforeAll(async () => {
-    // Only where its sources have changed since.
-    await promisify(execFile)(process.execPath, ['scripts/board.js'], { cwd: ROOT });
+    const pageDir = await build();
     postgres = await freshDatabase();
     const config = loadConfig({ DATABASE_URL: postgres.url, PORT: '0', REALTIME_PORT: '0' });
-    runtime = createRuntime(orders, config, { logger: silentLogger, pageDir: PAGE });
+    runtime = createRuntime(orders, config, { logger: silentLogger, pageDir });
     await runtime.start();
   });
   afterAll(async () => {
@@ -61,12 +72,17 @@ export function useBoard(): Board {
     expect(answer.status, await answer.text()).toBe(200);
   }
 
+  async function toBoard(page: Page): Promise<void> {
+    await page.goto(url());
+    await page.locator('.status[data-status="live"]').waitFor();
+  }
+
   return {
     url,
     send,
     place: (orderId, customerId = 'bela') =>
       send(orderId, 'place', { customerId, lines: [{ sku: 'tea', quantity: 2, unitPriceCents: 450 }] }),
-    async open(options = {}) {
+    async open(options = {}, begin = toBoard) {
       const context = await browser.get().newContext({ reducedMotion: 'reduce', ...options });
       onTestFinished(() => context.close());
       const page = await context.newPage();
@@ -80,8 +96,7 @@ export function useBoard(): Board {
       page.on('requestfailed', (request) =>
         complaints.push(`${request.url()} ${request.failure()?.errorText ?? ''}`),
       );
-      await page.goto(url());
-      await page.locator('.status[data-status="live"]').waitFor();
+      await begin(page);
       return { page, complaints };
     },
   };

@@ -1,0 +1,156 @@
+/** The hooks in a real browser, under strict mode: what is asked for once, shown as of one moment, and let go. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { Page } from 'playwright-core';
+import { createElement } from 'react';
+import { renderToString } from 'react-dom/server';
+import { createClient } from 'tidemark/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type orders from '../../examples/orders/app.js';
+import { Orders, TidemarkProvider, type Row } from './page/parts.js';
+import { useBoard } from './support/board.js';
+import { describeBrowser } from './support/chromium.js';
+
+const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+let dir = '';
+
+async function buildPage(): Promise<string> {
+  dir = await mkdtemp(path.join(tmpdir(), 'tidemark-hooks-'));
+  await build({
+    entryPoints: [source('page/main.ts')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    outfile: path.join(dir, 'main.js'),
+    // Strict mode begins everything twice in this build only.
+    define: { 'process.env.NODE_ENV': '"development"' },
+    alias: {
+      'tidemark/client': source('../../src/client/index.ts'),
+      'tidemark/react': source('../../src/client/react/index.ts'),
+    },
+    logLevel: 'error',
+  });
+  const html =
+    '<!doctype html><title>hooks</title><link rel="icon" href="data:,"><body><script type="module" src="/main.js"></script>';
+  await writeFile(path.join(dir, 'index.html'), html);
+  return dir;
+}
+
+describeBrowser('hooks', () => {
+  const board = useBoard(buildPage);
+  afterAll(() => rm(dir, { recursive: true, force: true }));
+  beforeAll(() => board.place('o-1', 'hooks'));
+
+  async function open(): Promise<{ page: Page; sent: string[]; complaints: readonly string[] }> {
+    const sent: string[] = [];
+    const { page, complaints } = await board.open({}, async (opened) => {
+      opened.on('websocket', (socket) =>
+        socket.on('framesent', ({ payload }) => sent.push((JSON.parse(String(payload)) as { t: string }).t)),
+      );
+      await opened.goto(board.url());
+      await opened.locator('body[data-ready]').waitFor({ state: 'attached' });
+    });
+    return { page, sent, complaints };
+  }
+  const show = (page: Page, what: string): Promise<void> =>
+    page.evaluate(`stage.show(${JSON.stringify(what)})`);
+  const liveOf = (page: Page, name: string) => page.locator(`[data-orders="${name}"][data-status="live"]`);
+
+  test('components that ask for the same share one subscription, which ends after the last', async () => {
+    const { page, sent, complaints } = await open();
+    await show(page, 'two');
+    await liveOf(page, 'two').getByText('o-1:placed').waitFor();
+    expect(await liveOf(page, 'one').textContent()).toBe('o-1:placed');
+    // Strict mode has begun each of them twice.
+    expect(sent).toEqual(['sub']);
+    await show(page, 'one');
+    await liveOf(page, 'two').waitFor({ state: 'detached' });
+    // Away and back at once: it was kept, and shows its rows right away.
+    await show(page, 'nothing');
+    await liveOf(page, 'one').waitFor({ state: 'detached' });
+    await show(page, 'one');
+    expect(await page.locator('[data-orders="one"]').textContent()).toBe('o-1:placed');
+    expect(sent).toEqual(['sub']);
+    await show(page, 'nothing');
+    await expect.poll(() => sent, { timeout: 20_000 }).toEqual(['sub', 'unsub']);
+    expect(complaints).toEqual([]);
+  });
+
+  test('what is rendered in pieces, while changes come, never shows two moments', async () => {
+    const { page, complaints } = await open();
+    await show(page, 'wall');
+    await page.locator('[data-slow="24"]').getByText('o-1:placed').waitFor();
+    for (let n = 0; n < 5; n++) {
+      await page.evaluate('stage.turn()');
+      await board.place(`o-wall-${n}`, 'hooks');
+    }
+    await page.locator('[data-slow="24"][data-round="5"]').getByText('o-wall-4:placed').waitFor();
+    const seen = await page.evaluate<{ torn: string[]; commits: number }>('stage.seen');
+    expect(seen.torn).toEqual([]);
+    expect(seen.commits).toBeGreaterThan(5);
+    expect(complaints).toEqual([]);
+  });
+
+  test('what a server rendered is taken over as it is, and goes on live', async () => {
+    const { page, complaints } = await open();
+    const at = '2026-01-01T00:00:00.000Z';
+    const row: Row = {
+      orderId: 'o-1',
+      customerId: 'hooks',
+      status: 'paid',
+      totalCents: 900,
+      itemCount: 2,
+      placedAt: at,
+      updatedAt: at,
+      trackingNumber: null,
+    };
+    // Nobody listens there: a server that connected would fail.
+    const client = createClient<typeof orders>({ url: 'http://127.0.0.1:1' });
+    const html = renderToString(
+      createElement(TidemarkProvider, {
+        client,
+        children: createElement(Orders, { name: 'one', initial: [row] }),
+      }),
+    );
+    client.close();
+    expect(html).toBe('<p data-orders="one" data-status="connecting">o-1:paid</p>');
+    const recovered = await page.evaluate(`stage.hydrate(${JSON.stringify(html)}, ${JSON.stringify([row])})`);
+    await liveOf(page, 'one').getByText('o-1:placed').waitFor();
+    expect(recovered).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+
+  test('a query follows its input and a command; a refusal has its code', async () => {
+    const { page, complaints } = await open();
+    await show(page, 'asking');
+    const total = page.locator('[data-total]');
+    const who = page.getByLabel('who');
+    await expect.poll(() => total.textContent(), { timeout: 20_000 }).not.toBe('none');
+    // Each letter is another question; only the last one counts.
+    await who.fill('nobody');
+    await who.fill('');
+    expect(await total.textContent()).toBe('none');
+    await who.fill('x'.repeat(201));
+    await page.locator('[data-error]').getByText('invalid_payload').waitFor();
+    await page.getByRole('button', { name: 'place', exact: true }).click();
+    await page.locator('[data-place]').getByText('o-asked-1').waitFor();
+    // By its token the query has what the command wrote.
+    await total.getByText('1', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'place nothing' }).click();
+    await page.locator('[data-place]').getByText('invalid_payload').waitFor();
+    await board.place('o-asked-other', 'asking');
+    await expect
+      .poll(
+        async () => {
+          await page.getByRole('button', { name: 'refresh' }).click();
+          return total.textContent();
+        },
+        { timeout: 20_000 },
+      )
+      .toBe('2');
+    expect(complaints.filter((text) => !text.includes('400 (Bad Request)'))).toEqual([]);
+  });
+});
