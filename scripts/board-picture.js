@@ -45,17 +45,42 @@ async function send(url, orderId, command, input) {
 async function placeAll(url, names) {
   for (const [index, [customerId, pieces, moves]] of ORDERS.entries()) {
     const orderId = `o-${names[index]}`;
-    const lines = Object.entries(pieces).map(([sku, quantity]) => ({ sku, quantity, unitPriceCents: PRICES[sku] }));
+    const lines = Object.entries(pieces).map(([sku, quantity]) => ({
+      sku,
+      quantity,
+      unitPriceCents: PRICES[sku],
+    }));
     await send(url, orderId, 'place', { customerId, lines });
     for (const move of moves) await send(url, orderId, move, INPUTS[move](orderId));
   }
 }
 
-const NAMES = ['7kq4xw', 'm2t9ba', 'c6wz3d', 'hx8r5n', '4gvy2p', 'q9sd7k', 'bt3n6f', 'w5jm8c', 'z2kp4r', 'e8xv6h'];
+const NAMES = [
+  '7kq4xw',
+  'm2t9ba',
+  'c6wz3d',
+  'hx8r5n',
+  '4gvy2p',
+  'q9sd7k',
+  'bt3n6f',
+  'w5jm8c',
+  'z2kp4r',
+  'e8xv6h',
+];
 const folder = mkdtempSync(path.join(tmpdir(), 'tidemark-picture-'));
 chmodSync(folder, 0o755);
-const env = { ...process.env, TIDEMARK_DATA_DIR: path.join(folder, 'data'), PORT: '0', REALTIME_PORT: '0', LOG_LEVEL: 'warn' };
-const server = spawn(process.execPath, ['scripts/start.js'], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] });
+const env = {
+  ...process.env,
+  TIDEMARK_DATA_DIR: path.join(folder, 'data'),
+  PORT: '0',
+  REALTIME_PORT: '0',
+  LOG_LEVEL: 'warn',
+};
+const server = spawn(process.execPath, ['scripts/start.js'], {
+  cwd: ROOT,
+  env,
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
 const ended = once(server, 'exit');
 let printed = '';
 const url = await new Promise((resolve, reject) => {
@@ -74,7 +99,12 @@ try {
   const pages = [];
   for (const colorScheme of ['light', 'dark']) {
     const viewport = { width: 1280, height: 800 };
-    const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1.5, reducedMotion: 'reduce' });
+    const context = await browser.newContext({
+      viewport,
+      colorScheme,
+      deviceScaleFactor: 1.5,
+      reducedMotion: 'reduce',
+    });
     const page = await context.newPage();
     await page.goto(url);
     await page.locator('.status[data-status="live"]').waitFor();

@@ -86,7 +86,9 @@ function compile(folder, name, module, moduleResolution) {
     encoding: 'utf8',
   });
   // Declarations of other packages are not ours to mend.
-  const ours = stdout.split('\n').filter((line) => /^(consumer\.ts|page\.ts|node_modules\/tidemark\/)/.test(line));
+  const ours = stdout
+    .split('\n')
+    .filter((line) => /^(consumer\.ts|page\.ts|node_modules\/tidemark\/)/.test(line));
   if (ours.length > 0) giveUp(`types under ${moduleResolution} failed:\n${ours.join('\n')}`);
   console.log(`ok types under ${moduleResolution}`);
 }
