@@ -17,7 +17,7 @@ const LIVE = '"t":"live"';
 let stack: RealtimeStack;
 beforeAll(async () => {
   stack = await RealtimeStack.start();
-  for (let n = 0; n < 3 * LISTS; n++) await stack.set(`card-${n}`, list(n));
+  await Promise.all(Array.from({ length: 3 * LISTS }, (_, n) => stack.set(`card-${n}`, list(n))));
   await stack.caughtUp();
 });
 afterAll(() => stack.stop());
@@ -83,7 +83,8 @@ describe('sockets by the thousand', () => {
     await before.everyone(LIVE);
     const views = before.sockets.map((socket, n) => viewOf(socket, n));
     await before.stop();
-    for (let n = 0; n < 3 * LISTS; n++) await stack.set(`card-${n}`, list(n), null, 'while they were away');
+    const cards = Array.from({ length: 3 * LISTS }, (_, n) => n);
+    await Promise.all(cards.map((n) => stack.set(`card-${n}`, list(n), null, 'while they were away')));
     await stack.caughtUp();
 
     const crowd = new Crowd(stack);
