@@ -60,11 +60,17 @@ async function historyOf(db: Database, app: AnyApp, view: AnyProjection): Promis
   return entries;
 }
 
-/** The row is one that is watched. */
-function isIn({ key, where }: Watched, rowKey: string, row: Row | null): boolean {
-  if (row === null) return false;
-  if (key !== undefined) return rowKey === key;
-  return Object.entries(where ?? {}).every(([field, value]) => row[field] === value);
+/** Rows that somebody may see: those of the customer of that name; `staff` and who has no token, where there are no rights, all. */
+function scopeOf(token: string | undefined): Row {
+  const [who] = token?.split('/') ?? [];
+  return who === undefined || who === 'staff' ? {} : { customerId: who };
+}
+
+/** The row is one that is watched, and may be. */
+function isIn({ key, where, token }: Watched, rowKey: string, row: Row | null): boolean {
+  if (row === null || (key !== undefined && rowKey !== key)) return false;
+  const wanted = Object.entries({ ...where, ...scopeOf(token) });
+  return wanted.every(([field, value]) => row[field] === value);
 }
 
 /** Changes that concern who watches: what it should see of each. */

@@ -20,12 +20,16 @@ process.on('message', (message: ToFleet) => {
     case 'moved':
       url = message.url;
       return;
+    case 'token':
+      for (const watcher of watchers) watcher.take(message.who, message.token, message.inPlace);
+      return;
     case 'cut':
       for (const watcher of watchers) watcher.cut();
       return;
     case 'status': {
       const settled = watchers.filter((watcher) => watcher.settled(message.heads)).length;
-      return tell({ t: 'status', live: watchers.filter(({ live }) => live).length, settled });
+      const live = watchers.filter((watcher) => watcher.live).length;
+      return tell({ t: 'status', live, settled, out: watchers.filter(({ out }) => out).length });
     }
     case 'report':
       return tell({ t: 'report', watchers: watchers.map((watcher) => watcher.report()) });

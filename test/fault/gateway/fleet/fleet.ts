@@ -38,6 +38,11 @@ export class Fleet {
     this.#send({ t: 'moved', url });
   }
 
+  /** @param inPlace on the open socket; else who was put out comes back with it */
+  token(who: string, token: string, inPlace: boolean): void {
+    this.#send({ t: 'token', who, token, inPlace });
+  }
+
   cut(): void {
     this.#send({ t: 'cut' });
   }

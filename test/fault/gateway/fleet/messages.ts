@@ -2,7 +2,10 @@
 import type { SubFrame } from '../../../../src/protocol/frames.js';
 
 /** What a subscriber watches. */
-export type Watched = Omit<SubFrame, 't' | 'id' | 'from'>;
+export interface Watched extends Omit<SubFrame, 't' | 'id' | 'from'> {
+  /** `<who>/<number>`, where there are rights. */
+  readonly token?: string;
+}
 
 export interface Order {
   readonly url: string;
@@ -16,6 +19,8 @@ export type ToFleet =
   | { readonly t: 'begin'; readonly order: Order }
   /** The server has moved. */
   | { readonly t: 'moved'; readonly url: string }
+  /** Who shows a token of `who` shows this one from now on; in place, or when it connects next, which it does at once if it was put out. */
+  | { readonly t: 'token'; readonly who: string; readonly token: string; readonly inPlace: boolean }
   /** Every connection is cut, and all come back at once. */
   | { readonly t: 'cut' }
   | { readonly t: 'status'; readonly heads: Heads }
@@ -29,6 +34,8 @@ export interface Status {
   readonly live: number;
   /** Live, and told of everything up to the heads. */
   readonly settled: number;
+  /** Lost the right to see what they saw, and dropped it. */
+  readonly out: number;
 }
 
 /** A change as it was applied: shard, revision, key, and whether there was no row any more. */

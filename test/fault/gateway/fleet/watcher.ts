@@ -39,10 +39,13 @@ export class Watcher {
   #again: NodeJS.Timeout | undefined;
   #connections = 0;
   #repeats = 0;
+  #token: string | undefined;
+  #isOut = false;
 
   constructor(watched: Watched, deps: WatcherDeps) {
     this.#watched = watched;
     this.#deps = deps;
+    this.#token = watched.token;
     this.#connect();
   }
 
@@ -59,6 +62,21 @@ export class Watcher {
     return of.every(
       (head, shard) => (own !== undefined && shard !== own) || (this.#last.get(shard) ?? 0) >= head,
     );
+  }
+
+  /** It was told that it may see nothing any more, and dropped its rows. */
+  get out(): boolean {
+    return this.#isOut;
+  }
+
+  /** Takes a new token, if it is of the same person. */
+  take(who: string, token: string, inPlace: boolean): void {
+    if (this.#token?.split('/')[0] !== who) return;
+    this.#token = token;
+    if (inPlace && this.live) this.#socket?.send(JSON.stringify({ t: 'auth', token }));
+    if (!this.#isOut) return;
+    this.#isOut = false;
+    this.cut();
   }
 
   /** The connection is gone at once; it is back at once. */
@@ -104,8 +122,10 @@ export class Watcher {
     socket.on('open', () => {
       if (!current()) return;
       this.#connections++;
+      const { token: _token, ...watched } = this.#watched;
+      if (this.#token !== undefined) socket.send(JSON.stringify({ t: 'auth', token: this.#token }));
       const from = this.#epoch === undefined ? {} : { from: { epoch: this.#epoch, pos: [...this.#last] } };
-      socket.send(JSON.stringify({ t: 'sub', id: 's', ...this.#watched, ...from }));
+      socket.send(JSON.stringify({ t: 'sub', id: 's', ...watched, ...from }));
     });
     socket.on('message', (data) => {
       if (!current()) return;
@@ -115,6 +135,8 @@ export class Watcher {
     socket.on('error', () => undefined); // `close` follows
     socket.on('close', (code) => {
       if (!current()) return;
+      // Its token is nobody's any more, as it was told before: it waits for another.
+      if (this.#isOut) return this.#leave();
       if (code >= 4500) this.#fault(`closed with ${code}`);
       this.#comeBack(BACKOFF_MS);
     });
@@ -134,6 +156,7 @@ export class Watcher {
   }
 
   #frame(frame: ServerFrame): void {
+    if (this.#isOut && 'id' in frame) this.#fault(`${frame.t} after the right was lost`);
     switch (frame.t) {
       case 'snap':
         if (this.#epoch !== undefined) this.#fault('a snapshot without a reset');
@@ -154,10 +177,17 @@ export class Watcher {
         this.#ch = frame.ch;
         break;
       case 'chg':
-        if (!('ch' in frame) || frame.ch === this.#ch) for (const part of frame.d) this.#part(part);
+        if (this.#isOut) this.#fault('a change after the right was lost');
+        else if (!('ch' in frame) || frame.ch === this.#ch) for (const part of frame.d) this.#part(part);
         break;
       case 'reset':
         this.#resets.push(frame.reason);
+        this.#ch = undefined;
+        this.#forget();
+        break;
+      case 'unsubbed':
+        if (!frame.drop || frame.reason === undefined) this.#fault(`unsubbed: ${JSON.stringify(frame)}`);
+        this.#isOut = true;
         this.#ch = undefined;
         this.#forget();
         break;

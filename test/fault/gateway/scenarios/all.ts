@@ -4,6 +4,7 @@ import { frozenClient, reconnectStorm } from './clients.js';
 import { hostileFrames } from './hostile.js';
 import { roughNetwork } from './network.js';
 import { postgresRestarted, serverKilled } from './servers.js';
+import { tokensRevoked } from './tokens.js';
 
 export const SCENARIOS: readonly Scenario[] = [
   serverKilled,
@@ -11,5 +12,6 @@ export const SCENARIOS: readonly Scenario[] = [
   frozenClient,
   reconnectStorm,
   roughNetwork,
+  tokensRevoked,
   hostileFrames,
 ];

@@ -16,7 +16,7 @@ const all = (count: number) => Array.from({ length: count }, () => ({ view: 'pap
 export const frozenClient: Scenario = {
   name: 'frozen-client',
   title: 'clients stand still (SIGSTOP) until their buffers are full, and wake up again',
-  paperBytes: 40_000,
+  paperBytes: 100_000,
   // 30 times what a socket may hold back, and what the rings hold of two views.
   maxGrowthMb: 200,
   load: { writers: 6, breathMs: 5 },
