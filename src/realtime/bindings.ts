@@ -208,7 +208,12 @@ function keyFilter(
   shard: number,
   rights: Readonly<Record<string, ScalarValue>>,
 ): ChannelFilter | Refused {
-  const fields = Object.keys(rights).sort();
+  // The field that is the key says by itself whether the row can be theirs; it tells nothing of whether there is one.
+  if (Object.hasOwn(rights, projection.key) && rights[projection.key] !== key)
+    return refused('forbidden', 'another row than this is yours');
+  const fields = Object.keys(rights)
+    .filter((name) => name !== projection.key)
+    .sort();
   if (fields.length === 0) return { kind: 'key', key, shard };
   const watched = new Set(projection.channels.flat());
   if (!fields.every((name) => watched.has(name)))
