@@ -2,7 +2,7 @@
 import type { AnyAggregate } from './aggregate.js';
 import { lookup } from './decider.js';
 import { DefinitionError } from './errors.js';
-import { idFault } from './identifiers.js';
+import { principalFault } from './identifiers.js';
 import type { AnyQuery } from './query.js';
 import type { AppAuth, Authenticate, ErasedRule, Principal, Rights } from './rights.js';
 import type { AnyReadModel } from './tables.js';
@@ -86,7 +86,7 @@ function anonymousOf(where: string, given: unknown): Principal | undefined {
   if (given === undefined) return undefined;
   const { id, claims, ...more } = fieldsOf(where, given);
   noOthers(where, more, ['id', 'claims']);
-  const fault = typeof id === 'string' ? idFault(id) : 'expected a text';
+  const fault = typeof id === 'string' ? principalFault(id) : 'expected a text';
   if (typeof id !== 'string' || fault !== undefined) throw new DefinitionError(`${where}.id: ${fault ?? ''}`);
   return Object.freeze({ id, claims: Object.freeze({ ...fieldsOf(`${where}.claims`, claims) }) });
 }

@@ -97,6 +97,13 @@ export function idFault(text: string): string | undefined {
   return text.trim() === '' ? 'expected a text that is not blank' : undefined;
 }
 
+/** Actors of Tidemark’s own (inbound/handling.ts): nobody else may sign, or use up idempotency keys, in their name. */
+const RESERVED_ACTOR = /^inbound:/;
+
+/** Why `id` cannot be a principal’s, or undefined when it can. */
+export const principalFault = (id: string): string | undefined =>
+  idFault(id) ?? (RESERVED_ACTOR.test(id) ? 'expected an id that is not reserved (inbound:…)' : undefined);
+
 /** Schema of a text that follows the rule for stream ids and row keys. */
 export const idText = () =>
   z

@@ -1,5 +1,5 @@
 /** Asks the application who shows some credentials: once for all who ask at the same time, never for ever, and never in doubt. */
-import { idFault } from '../domain/identifiers.js';
+import { principalFault } from '../domain/identifiers.js';
 import type { Credentials, Principal, Rights } from '../domain/rights.js';
 import { systemClock, type Clock } from '../platform/clock.js';
 import { isTidemarkError, messageOf, TidemarkError } from '../platform/errors.js';
@@ -98,10 +98,7 @@ export class Authenticator {
   }
 }
 
-/** Ids that actors of Tidemark’s own have (inbound/handling.ts): nobody may sign, or use up idempotency keys, in their name. */
-const RESERVED = /^inbound:/;
-
-/** A copy, so that nobody changes what others are judged by. @throws TidemarkError `rule_failed`, `unauthenticated` */
+/** A copy, so that nobody changes what others are judged by. @throws TidemarkError `rule_failed` */
 function checkedPrincipal(found: unknown): Principal {
   const wrong = (what: string): never => {
     throw new TidemarkError('rule_failed', 'authenticate gave no principal', { cause: new TypeError(what) });
@@ -111,10 +108,8 @@ function checkedPrincipal(found: unknown): Principal {
   const claims = 'claims' in found ? found.claims : undefined;
   const expiresAt = 'expiresAt' in found ? found.expiresAt : undefined;
   if (typeof id !== 'string') return wrong('id: expected a text');
-  const fault = idFault(id);
+  const fault = principalFault(id);
   if (fault !== undefined) return wrong(`id: ${fault}`);
-  if (RESERVED.test(id))
-    throw new TidemarkError('unauthenticated', 'the token is not valid: its id is reserved');
   if (typeof claims !== 'object' || claims === null) return wrong('claims: expected an object');
   const principal = { id, claims: claims as Principal['claims'] }; // an object, whose fields are read by name
   if (expiresAt === undefined) return Object.freeze(principal);

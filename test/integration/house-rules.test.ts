@@ -30,6 +30,13 @@ const FORBIDDEN: readonly Case[] = [
   ['commands/a.ts', '../queries/http.js'],
   ['commands/http/a.ts', '../../realtime/ports.js'],
   ['projections/a.ts', '../commands/bus.js'],
+  // Rights know neither side; both ask them.
+  ['rights/a.ts', '../commands/bus.js'],
+  ['rights/a.ts', '../queries/views.js'],
+  ['rights/a.ts', 'jose'],
+  ['rights/a.ts', 'fastify'],
+  ['app/a.ts', 'jose'],
+  ['projections/a.ts', '../rights/guard.js'],
   ['queries/a.ts', '../commands/bus.js'],
   ['realtime/a.ts', '../commands/bus.js'],
   ['realtime/sockets/ws/a.ts', '../../../commands/bus.js'],
@@ -78,6 +85,11 @@ const FORBIDDEN: readonly Case[] = [
 ];
 
 const ALLOWED: readonly Case[] = [
+  ['rights/jwt/ok.ts', 'jose'],
+  ['rights/http.ts', 'fastify'],
+  ['commands/ok.ts', '../rights/guard.js'],
+  ['queries/ok.ts', '../rights/guard.js'],
+  ['realtime/ok.ts', '../rights/guard.js'],
   ['domain/ok.ts', 'zod'],
   ['domain/ok.ts', './app.js'],
   ['protocol/ok.ts', './problems.js'],

@@ -2,6 +2,7 @@
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import type { z } from 'zod';
 import { DefinitionError } from '../../domain/errors.js';
+import { principalFault } from '../../domain/identifiers.js';
 import type { Authenticate, Claims, Principal } from '../../domain/rights.js';
 import { TidemarkError } from '../../platform/errors.js';
 import { publicKeys, remoteKeys, secretKeys, type Keys, type RemoteKeysOptions } from './keys.js';
@@ -150,8 +151,10 @@ export function jwt<C = Claims>(options: JwtOptions<C>): Authenticate<C> {
     if (parsed && !parsed.success) throw invalid('its claims do not fit');
     // Without a schema C is what every JWT has: claims by name.
     const claims = parsed ? parsed.data : (payload as C);
+    const whose = id ? id(claims) : (payload.sub ?? '');
+    if (typeof whose !== 'string' || principalFault(whose) !== undefined) throw invalid('its id');
     return {
-      id: id ? id(claims) : (payload.sub ?? ''),
+      id: whose,
       claims,
       expiresAt: ((payload.exp ?? 0) + toleranceSec) * 1_000,
     };

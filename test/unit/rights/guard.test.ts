@@ -165,7 +165,7 @@ describe('who calls', () => {
 
   it.each([
     [{ id: 'a', claims: {}, expiresAt: 1 }, 'token_expired'],
-    [{ id: 'inbound:shop', claims: {} }, 'unauthenticated'],
+    [{ id: 'inbound:shop', claims: {} }, 'rule_failed'],
     [{ id: '', claims: {} }, 'rule_failed'],
     [{ id: 'x'.repeat(201), claims: {} }, 'rule_failed'],
     [{ id: 7, claims: {} }, 'rule_failed'],

@@ -38,6 +38,9 @@ describe('a secret', () => {
     ['not valid yet', { nbf: soon(60) }, 'the token is not valid: its claim nbf'],
     ['endless', { exp: undefined }, 'the token is not valid: its claim exp'],
     ['nobody’s', { sub: undefined }, 'the token is not valid: its claim sub'],
+    ['of a blank id', { sub: ' ' }, 'the token is not valid: its id'],
+    ['of a long id', { sub: 'x'.repeat(201) }, 'the token is not valid: its id'],
+    ['of a reserved id', { sub: 'inbound:shop' }, 'the token is not valid: its id'],
   ])('not what is %s', async (_what, claims, why) => {
     expect(await look(verify, await signed(claims))).toBe(why);
   });
