@@ -21,7 +21,7 @@ const ORDERS = [
   ['ada', { honey: 3, tea: 1 }, ['pay', 'ship']],
   ['emre', { pot: 2 }, ['pay']],
   ['bela', { cup: 2, honey: 2 }, ['pay']],
-  ['fay', { tea: 10 }, []],
+  ['fay', { tea: 8 }, []],
   ['dora', { pot: 1, cup: 4, tea: 2 }, []],
   ['chidi', { honey: 5 }, []],
 ];
@@ -102,7 +102,7 @@ try {
     const context = await browser.newContext({
       viewport,
       colorScheme,
-      deviceScaleFactor: 1.5,
+      deviceScaleFactor: 1,
       reducedMotion: 'reduce',
     });
     const page = await context.newPage();

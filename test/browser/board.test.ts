@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { card, column, useBoard } from './support/board.js';
 import { describeBrowser } from './support/chromium.js';
 
-describeBrowser('the board', () => {
+describeBrowser('the board', { timeout: 60_000 }, () => {
   const board = useBoard();
 
   test('an order is placed, goes its way, and ends with the others', async () => {

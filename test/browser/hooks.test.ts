@@ -39,7 +39,7 @@ async function buildPage(): Promise<string> {
   return dir;
 }
 
-describeBrowser('hooks', () => {
+describeBrowser('hooks', { timeout: 60_000 }, () => {
   const board = useBoard(buildPage);
   afterAll(() => rm(dir, { recursive: true, force: true }));
   beforeAll(() => board.place('o-1', 'hooks'));

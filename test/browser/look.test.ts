@@ -22,7 +22,7 @@ async function faults(page: Page): Promise<readonly string[]> {
 
 const LONG = `customer-with-a-name-that-has-no-end-${'x'.repeat(160)}`;
 
-describeBrowser('how the board looks', () => {
+describeBrowser('how the board looks', { timeout: 60_000 }, () => {
   const board = useBoard();
 
   beforeAll(async () => {

@@ -9,7 +9,7 @@ import { loadConfig } from '../../../src/app/config.js';
 import { createRuntime, type Runtime } from '../../../src/app/runtime.js';
 import { silentLogger } from '../../../src/platform/logger.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
-import { useBrowser } from './chromium.js';
+import { START_MS, useBrowser } from './chromium.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../../examples/orders/board/dist/page', import.meta.url));
@@ -53,7 +53,7 @@ export function useBoard(build: () => Promise<string> = builtBoard): Board {
     const config = loadConfig({ DATABASE_URL: postgres.url, PORT: '0', REALTIME_PORT: '0' });
     runtime = createRuntime(orders, config, { logger: silentLogger, pageDir });
     await runtime.start();
-  });
+  }, START_MS);
   afterAll(async () => {
     await runtime?.stop();
     await postgres?.drop();

@@ -17,6 +17,9 @@ function find(): string | undefined {
   });
 }
 
+/** It takes half a second, and long where everything else is tested beside it. */
+export const START_MS = 120_000;
+
 const executablePath = find();
 if (executablePath === undefined) {
   const what = `no browser: ${PLACES.join(', ')} (Debian: apt-get install chromium; TIDEMARK_TEST_CHROMIUM names another)`;
@@ -37,8 +40,9 @@ export function useBrowser(): { readonly get: () => Browser } {
       // As root, in containers, there is no sandbox.
       chromiumSandbox: process.getuid?.() !== 0,
       args: ['--disable-gpu', '--disable-dev-shm-usage'],
+      timeout: START_MS,
     });
-  });
+  }, START_MS);
   afterAll(() => browser?.close());
   return {
     get() {
