@@ -1,0 +1,124 @@
+/** The client where rights are on: what is whose, tokens that end and are renewed, and rights that are lost. */
+import { defineApp } from 'tidemark';
+import { createClient, type Client, type TokenSource } from 'tidemark/client';
+import { testApp, type TestApp } from 'tidemark/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { customerOrders } from '../../../examples/orders/customer-orders.js';
+import { Order } from '../../../examples/orders/order.js';
+import { OrderSummary } from '../../../examples/orders/order-summary.js';
+import { until } from '../../support/client/until.js';
+import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
+
+/** A token is `<who>.<when it ends, ms>`: what counts here is what the client makes of it. */
+const token = (who: string, ms: number): string => `${who}.${Date.now() + ms}`;
+const banned = new Set<string>();
+
+const shop = defineApp({
+  name: 'shop',
+  aggregates: [Order],
+  projections: [OrderSummary],
+  queries: [customerOrders],
+  auth: {
+    authenticate: (shown) => {
+      const [id = '', expiresAt] = shown.token.split('.');
+      if (banned.has(id) || Number(expiresAt) < Date.now()) return null;
+      return { id, claims: {}, expiresAt: Number(expiresAt) };
+    },
+    recheckMs: 1_000,
+    commands: { order: { '*': true } },
+    queries: { '*': ({ principal }) => principal.id === 'staff' },
+    views: { order_summary: ({ principal }) => principal.id === 'staff' || { customerId: principal.id } },
+  },
+});
+
+let pg: FreshDatabase;
+let app: TestApp;
+const clients: { close(): void }[] = [];
+beforeAll(async () => {
+  pg = await freshDatabase();
+  app = await testApp(shop, { databaseUrl: pg.url });
+});
+afterAll(async () => {
+  for (const client of clients) client.close();
+  await app?.close();
+  await pg?.drop();
+});
+
+function as(source: TokenSource): Client<typeof shop> {
+  const { http, realtime } = app.urls;
+  if (realtime === undefined) throw new Error('no realtime socket');
+  const client = createClient<typeof shop>({
+    url: http,
+    realtimeUrl: realtime,
+    WebSocket,
+    token: source,
+    backoff: { minMs: 20, maxMs: 200 },
+  });
+  clients.push(client);
+  return client;
+}
+const lines = [{ sku: 'tea', quantity: 1, unitPriceCents: 100 }];
+const DAY = 86_400_000;
+
+test('everyone sees their own, over HTTP and live; what is not theirs is told or is not there', async () => {
+  const ann = as(() => token('ann', DAY));
+  const ben = as(() => token('ben', DAY));
+  const annPlaced = await ann.command('order', 'own-ann', 'place', { customerId: 'ann', lines });
+  const benPlaced = await ben.command('order', 'own-ben', 'place', { customerId: 'ben', lines });
+  const after = [annPlaced.token, benPlaced.token];
+  expect((await ann.view('order_summary', { after })).items.map(({ orderId }) => orderId)).toEqual([
+    'own-ann',
+  ]);
+  expect(await ann.view('order_summary', 'own-ben', { after })).toBeNull();
+  await expect(ann.query('customer_orders', { customerId: 'ann' })).rejects.toMatchObject({
+    code: 'forbidden',
+    status: 403,
+  });
+  const store = ann.live('order_summary');
+  expect((await store.ready()).map(({ orderId }) => orderId)).toEqual(['own-ann']);
+  const others = ann.live('order_summary', { where: { customerId: 'ben' } });
+  await expect(others.ready()).rejects.toMatchObject({ code: 'forbidden' });
+  await ben.command('order', 'own-ben-2', 'place', { customerId: 'ben', lines });
+  await ann.command('order', 'own-ann', 'pay', { paymentId: 'p' });
+  await until(store, () => store.rows[0]?.status === 'paid');
+  expect(store.rows).toHaveLength(1);
+});
+
+test('a token that ends is renewed: nothing of what happens meanwhile is missed', async () => {
+  const asked: boolean[] = [];
+  const client = as(({ refresh }) => {
+    asked.push(refresh);
+    // The first is about to end; those that were asked for as fresh last.
+    return token('cam', refresh ? DAY : 1_200);
+  });
+  const store = client.live('order_summary');
+  const statuses = new Set<string>();
+  store.subscribe(() => statuses.add(store.status));
+  await store.ready();
+  await until(undefined, () => asked.includes(true));
+  await as(() => token('eve', DAY)).command('order', 'renewed', 'place', { customerId: 'cam', lines });
+  await until(store, () => store.status === 'live' && store.rows.length === 1);
+  expect(asked.filter(Boolean)).toHaveLength(1);
+});
+
+test('a right that is lost: the rows are gone, and there is no knocking at the door', async () => {
+  let asked = 0;
+  const client = as(() => {
+    asked++;
+    return token('dan', DAY);
+  });
+  await client.command('order', 'lost', 'place', { customerId: 'dan', lines });
+  const store = client.live('order_summary');
+  await until(store, () => store.rows.length === 1);
+  banned.add('dan');
+  await until(store, () => store.status === 'closed');
+  expect(store.rows).toEqual([]);
+  const then = asked;
+  await expect(client.view('order_summary', 'lost')).rejects.toMatchObject({ status: 401 });
+  // One call, and one more with a fresh token; none by the socket.
+  expect(asked).toBe(then + 2);
+  banned.delete('dan');
+  client.renew();
+  await until(store, () => store.status === 'live' && store.rows.length === 1);
+});
