@@ -29,7 +29,7 @@ const MANY = Math.min(WANTED, openFilesLimit() - OTHER_FILES);
 const COUNTS = [Math.round(MANY / 10), MANY];
 const REPEATS = flags.quick ? 1 : 3;
 const CUSTOMERS = 100;
-const ORDERS_EACH = 20;
+const ORDERS_EACH = flags.quick ? 2 : 20;
 const HOWS = ['resume', 'snapshot'] as const;
 
 interface Setting {
