@@ -10,7 +10,7 @@ export const soon = (seconds = 60): number => Math.floor(Date.now() / 1_000) + s
 
 /** @param claims beside `exp` in a minute and `sub` ann */
 export const signed = (
-  claims: JWTPayload = {},
+  claims: Readonly<Record<string, unknown>> = {},
   by: { readonly key?: Parameters<SignJWT['sign']>[0]; readonly alg?: string; readonly kid?: string } = {},
 ): Promise<string> =>
   new SignJWT({ sub: 'ann', exp: soon(), ...claims })

@@ -64,13 +64,14 @@ const mine = query('mine', {
 });
 
 const claims = z.object({ role: z.string().default(''), scope: z.unknown().optional() });
+const authenticate = jwt({ secret: SECRET, claims });
 const app = defineApp({
   name: 'notes',
   aggregates: [Note],
   projections: [Notes, Hidden],
   queries: [mine],
   auth: {
-    authenticate: jwt({ secret: SECRET, claims }),
+    authenticate,
     cookie: 'session',
     commands: {
       note: {
