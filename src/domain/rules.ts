@@ -41,11 +41,11 @@ type CommandRules<A extends readonly AnyAggregate[], C> = {
 } & { readonly '*'?: Rule<Called<C, unknown, unknown>> };
 
 type QueryRules<Q extends readonly AnyQuery[], C> = {
-  readonly [N in NameOf<Q>]?: Rule<{
+  readonly [N in NameOf<Q> | '*']?: Rule<{
     readonly principal: Principal<C>;
-    readonly input: InputOf<Named<Q, N>['input']>;
+    readonly input: N extends '*' ? unknown : InputOf<Named<Q, N>['input']>;
   }>;
-} & { readonly '*'?: Rule<{ readonly principal: Principal<C>; readonly input: unknown }> };
+};
 
 /** Fields of a row that a scope may hold still: texts, numbers and booleans. */
 type ScopeOf<R> = boolean | { readonly [F in ScopeField<R>]?: Extract<R[F], ScopeValue> };
@@ -60,17 +60,11 @@ type ViewRules<P extends readonly AnyReadModel[], C> = {
 } & { readonly '*'?: ViewRule<C, boolean | Readonly<Record<string, ScopeValue>>> };
 
 type StreamRules<A extends readonly AnyAggregate[], C> = {
-  readonly [N in NameOf<A>]?: Rule<{
+  readonly [N in NameOf<A> | '*']?: Rule<{
     readonly principal: Principal<C>;
     readonly streamId: string;
     /** As the stream is now, whatever of its history is asked for; of one without an event the initial one. */
-    readonly state: StateOf<Named<A, N>>;
-  }>;
-} & {
-  readonly '*'?: Rule<{
-    readonly principal: Principal<C>;
-    readonly streamId: string;
-    readonly state: unknown;
+    readonly state: N extends '*' ? unknown : StateOf<Named<A, N>>;
   }>;
 };
 

@@ -98,14 +98,20 @@ export const shop = defineApp({
         given<Expect<Equal<typeof input, { owner: string; since?: string | undefined }>>>();
         return input.owner === principal.id;
       },
-      '*': false,
+      '*': ({ principal, input }) => {
+        given<Expect<Equal<typeof input, unknown>>>();
+        return principal.claims.role === 'staff';
+      },
     },
     views: {
       summary: ({ principal }) =>
         principal.claims.role === 'staff' || { owner: principal.id, status: 'paid' },
       '*': ({ principal }) => ({ owner: principal.id }),
     },
-    streams: { order: ({ principal, state }) => state.owner === principal.id, '*': true },
+    streams: {
+      order: ({ principal, state }) => state.owner === principal.id,
+      '*': ({ principal, streamId }) => principal.id === streamId,
+    },
     operate: ({ principal }) => principal.claims.role === 'staff',
   },
 });
