@@ -294,8 +294,14 @@ export class Window {
     if (read.pos.some(([shard, seq]) => !log.covers(shard, seq))) return this.#readAgain();
     this.#arrived = undefined;
     this.#reading = false;
-    // Of large rows a read brings fewer than it was asked for: another would not bring more.
-    this.#refillBelow = Math.min(this.spec.limit + Math.floor(this.#deps.spare / 4), read.rows.length);
+    const { spare } = this.#deps;
+    const { limit } = this.spec;
+    // Of large rows a read brings fewer than there are and were asked for: another would not bring more.
+    const cutShort = read.tooMany && read.rows.length < limit + spare;
+    this.#refillBelow = Math.min(
+      limit + Math.floor(spare / 4),
+      cutShort ? read.rows.length : Number.POSITIVE_INFINITY,
+    );
     this.#rows = this.#upToDate(read);
     this.#settle();
   }

@@ -160,6 +160,16 @@ describe('a window', () => {
     expect(other.budget.room).toBe(true);
   });
 
+  it('that was empty, grew, and shrank asks for what it let go', async () => {
+    const stage = new Stage();
+    await stage.open([], false);
+    for (const key of ['a', 'b', 'c', 'd']) stage.change(key, {});
+    for (const key of ['a', 'b', 'c']) stage.change(key);
+    expect(stage.failures).toEqual([]);
+    await stage.reads.shift()?.resolve(['d'], false);
+    expect([...stage.window.shown.keys()]).toEqual(['d']);
+  });
+
   it('of rows so large that a read brings fewer than it shows cannot be shown', async () => {
     const stage = new Stage();
     void stage.window.whenSettled();
