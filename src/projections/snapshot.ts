@@ -4,7 +4,7 @@ import { TidemarkError } from '../platform/errors.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import type { ShardSeq } from '../protocol/positions.js';
 import { rowJsonFromColumns } from './columns.js';
-import { selectSnapshot } from './statements.js';
+import { selectFirst, selectSnapshot } from './statements.js';
 import type { ChannelValue, RowsSnapshot, SnapshotFilter } from './types.js';
 
 /** JSON text of the rows of one snapshot at the most; beyond it there are too many, however few. */
@@ -32,7 +32,8 @@ function conditions(
 
 /**
  * The rows that match a filter, and the heads of the change log, both of one database snapshot; nothing stays open.
- * @param maxRows with more rows than this (or over 64 MiB of them), `tooMany` is set and none is returned
+ * @param maxRows with more rows than this (or over 64 MiB of them), `tooMany` is set and none is returned; but where the first
+ *   ones were asked for, these come
  * @throws TidemarkError `unknown_field` when the filter names what is no column
  */
 export async function readSnapshot(
@@ -42,9 +43,12 @@ export async function readSnapshot(
   maxRows: number,
 ): Promise<RowsSnapshot> {
   const { where, values } = conditions(projection, filter);
+  const maxBytes = filter.first?.bytes ?? SNAPSHOT_BYTES;
   const [first, ...rest] = await db.query<[number, number, string | null, number, ...unknown[]]>(
-    selectSnapshot(db, projection, where),
-    [maxRows, SNAPSHOT_BYTES, ...values],
+    filter.first
+      ? selectFirst(db, projection, where, filter.first.sort)
+      : selectSnapshot(db, projection, where),
+    [maxRows, maxBytes, ...values],
   );
   const heads: [number, string, number][] = JSON.parse(first?.[2] ?? '[]');
   const epoch = heads[0]?.[1];
@@ -61,6 +65,6 @@ export async function readSnapshot(
     epoch,
     pos: heads.map(([shard, , seq]): ShardSeq => [shard, seq]),
     rows,
-    tooMany: first[0] > maxRows || first[1] > SNAPSHOT_BYTES,
+    tooMany: first[0] > maxRows || first[1] > maxBytes,
   };
 }

@@ -3,6 +3,7 @@ import type { AnyProjection } from '../domain/projection.js';
 import { quoteIdent, type Database } from '../platform/postgres/database.js';
 import { columnList, readModelColumns } from './columns.js';
 import { changeLogOf, changeTable, readModelTable } from './names.js';
+import { orderBy, type SortField } from './ordering.js';
 
 type Tables = Pick<Database, 'table'>;
 
@@ -69,16 +70,50 @@ export function selectSnapshot(db: Tables, projection: AnyProjection, where: str
       FROM ${db.table(readModelTable(projection))} ${where === '' ? '' : `WHERE ${where}`}
       ORDER BY ${key} LIMIT $1::int + 1
     ), total AS MATERIALIZED (SELECT count(*)::int AS n, coalesce(sum(_size), 0)::bigint AS bytes FROM page)
-    SELECT t.n, t.bytes, (
-        SELECT json_agg(json_build_array(s.shard, s.epoch, greatest(s.low, coalesce(
-          (SELECT max(c.seq) FROM ${db.table(changeTable(log) ?? '')} c WHERE c.log = s.log AND c.shard = s.shard), 0))) ORDER BY s.shard)
-        FROM ${db.table('shards')} s WHERE s.log = '${log}'
-      ), NULL::bigint, ${columns.map(({ type }) => `NULL::${type}`).join(', ')}
+    SELECT t.n, t.bytes, ${headsOf(db, log)}, NULL::bigint, ${nothing(projection)}
     FROM total t
     UNION ALL
     SELECT NULL, NULL, NULL, p._rev, ${columnList(projection, 'p.')}
     FROM page p, total t WHERE t.n <= $1::int AND t.bytes <= $2::bigint
     ORDER BY ${columns.findIndex(({ field }) => field.name === projection.key) + 5} NULLS FIRST`;
+}
+
+/** Heads of a change log, as JSON `[[shard, epoch, head], …]`. */
+const headsOf = (db: Tables, log: string): string =>
+  `(SELECT json_agg(json_build_array(s.shard, s.epoch, greatest(s.low, coalesce(
+      (SELECT max(c.seq) FROM ${db.table(changeTable(log) ?? '')} c WHERE c.log = s.log AND c.shard = s.shard), 0))) ORDER BY s.shard)
+    FROM ${db.table('shards')} s WHERE s.log = '${log}')`;
+
+/** NULLs in the place of a row's columns. */
+const nothing = (projection: AnyProjection): string =>
+  readModelColumns(projection)
+    .map(({ type }) => `NULL::${type}`)
+    .join(', ');
+
+/**
+ * The first rows in an order and the heads of the change log, of one snapshot: one statement is one snapshot. Locks: none.
+ * Columns and parameters as for `selectSnapshot`, but that rows which are too much are left out, and the others come.
+ * @param sort ends with the key
+ */
+export function selectFirst(
+  db: Tables,
+  projection: AnyProjection,
+  where: string,
+  sort: readonly SortField[],
+): string {
+  return `WITH page AS MATERIALIZED (
+      SELECT x.*, row_number() OVER rows AS _n, sum(_size) OVER rows AS _bytes FROM (
+        SELECT ${columnList(projection)}, _rev, ${sizeOf(projection)} AS _size
+        FROM ${db.table(readModelTable(projection))} ${where === '' ? '' : `WHERE ${where}`}
+        ORDER BY ${orderBy(sort)} LIMIT $1::int + 1
+      ) x WINDOW rows AS (ROWS UNBOUNDED PRECEDING)
+    )
+    SELECT t.n, t.bytes, ${headsOf(db, changeLogOf(projection))}, NULL::bigint, ${nothing(projection)}, 0 AS _at
+    FROM (SELECT count(*)::int AS n, coalesce(sum(_size), 0)::bigint AS bytes FROM page) t
+    UNION ALL
+    SELECT NULL, NULL, NULL, p._rev, ${columnList(projection, 'p.')}, p._n
+    FROM page p WHERE p._n <= $1::int AND p._bytes <= $2::bigint
+    ORDER BY _at`;
 }
 
 /**

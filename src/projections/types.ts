@@ -1,5 +1,6 @@
 /** What the projections room gives to feeds, the gateway and the composition root. */
 import type { ShardSeq } from '../protocol/positions.js';
+import type { SortField } from './ordering.js';
 import type { ProjectionState } from './states.js';
 
 export type { ProjectionState } from './states.js';
@@ -27,6 +28,8 @@ export interface ChangeEntry {
 export interface SnapshotFilter {
   readonly key?: string;
   readonly where?: Readonly<Record<string, ChannelValue>>;
+  /** Only the first of them, in this order: as many as fit into `maxRows` and these bytes. */
+  readonly first?: { readonly sort: readonly SortField[]; readonly bytes: number };
 }
 
 /** Rows and the position that they were read at, of one database snapshot. */
@@ -34,9 +37,9 @@ export interface RowsSnapshot {
   readonly epoch: string;
   /** Heads of all shards of the change log. */
   readonly pos: readonly ShardSeq[];
-  /** `[key, rev, JSON text of the row]`, by key. */
+  /** `[key, rev, JSON text of the row]`, by key unless `first` says otherwise. */
   readonly rows: readonly (readonly [key: string, rev: number, row: string])[];
-  /** There are more rows than `maxRows`; `rows` is empty then. */
+  /** There are more rows than `maxRows`; `rows` is empty then, unless the first ones were asked for. */
   readonly tooMany: boolean;
 }
 
