@@ -19,7 +19,7 @@ export interface RawEvent {
   readonly schemaVersion: number;
   /** JSON. */
   readonly data: string;
-  /** JSON. */
+  /** JSON of an object of strings. */
   readonly tags: string;
   readonly metadata: EventMetadata;
   /** ISO 8601 UTC with milliseconds. */
