@@ -10,8 +10,8 @@ import { isTidemarkError, messageOf } from '../platform/errors.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import { backoff, Bell } from '../platform/pause.js';
-import { changeLogOf } from '../projections/names.js';
 import type { Role } from './config.js';
+import { publishedChanges } from './published-changes.js';
 import type { Layer } from './stack.js';
 
 export interface TopicsOptions {
@@ -33,10 +33,7 @@ function followedLogs(
 ): readonly PublishedLog[] {
   const sources = app.projections.flatMap(({ sources: all }) => all.map(({ aggregate }) => aggregate.name));
   const events = [...new Set(sources)].map((log) => ({ kind: 'events', log }) as const);
-  const changes = app.views.map((view) => {
-    const { name: projection, version } = view;
-    return { kind: 'changes', log: changeLogOf(view), projection, version } as const;
-  });
+  const changes = app.views.map(publishedChanges);
   return [...(roles.includes('projector') ? events : []), ...(roles.includes('gateway') ? changes : [])];
 }
 

@@ -12,9 +12,9 @@ import { Told, type RelayedLog, type RelayEntry } from '../../outbox/types.js';
 import { service } from '../../platform/lifecycle.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { readRawChanges } from '../../projections/change-log.js';
-import { changeLogOf } from '../../projections/names.js';
 import type { Context, RoleLayer } from '../context.js';
 import { outboxGauges, outboxMetrics } from '../metrics/outbox.js';
+import { publishedChanges } from '../published-changes.js';
 
 /** For pages and openings; cursors and looks go between them. */
 const CONNECTIONS = 6;
@@ -25,11 +25,7 @@ const PATIENCE_MS = 2_000;
 /** The logs of an application that go to Kafka: in the versions of this code. */
 export function relayedLogs(app: Pick<AnyApp, 'aggregates' | 'views'>): readonly RelayedLog[] {
   const events = app.aggregates.map(({ name }): RelayedLog => ({ kind: 'events', log: name }));
-  const changes = app.views.map((view): RelayedLog => {
-    const { name: projection, version } = view;
-    return { kind: 'changes', log: changeLogOf(view), projection, version };
-  });
-  return [...events, ...changes];
+  return [...events, ...app.views.map(publishedChanges)];
 }
 
 /** Reads any of the logs as they are. */
