@@ -10,6 +10,7 @@ import { readPending, type Pending } from '../../outbox/pending.js';
 import { Relay } from '../../outbox/relay.js';
 import { Told, type RelayedLog, type RelayEntry } from '../../outbox/types.js';
 import { service } from '../../platform/lifecycle.js';
+import { endedWithin } from '../../platform/pause.js';
 import type { Database } from '../../platform/postgres/database.js';
 import { readRawChanges } from '../../projections/change-log.js';
 import type { Context, RoleLayer } from '../context.js';
@@ -56,12 +57,7 @@ function pendingOf(db: Database, logs: readonly RelayedLog[]): () => Promise<rea
       })
       .catch(() => undefined)
       .finally(() => (asking = undefined));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS);
-    });
-    await Promise.race([asking, late]);
-    clearTimeout(timer);
+    await endedWithin(asking, PATIENCE_MS);
     return known;
   };
 }

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
-import { backoff, Bell } from '../../platform/pause.js';
+import { backoff, Bell, endedWithin, settled } from '../../platform/pause.js';
 import type { IncomingRecord } from './records.js';
 
 export interface RecordConsumerOptions {
@@ -43,22 +43,6 @@ const LONGEST_PAUSE_MS = 2_000;
 const LONG_LIFE_MS = 60_000;
 /** After this, what is to end is left to itself. */
 const END_MS = 3_000;
-
-const settled = async (work: Promise<unknown>): Promise<void> => {
-  try {
-    await work;
-  } catch {
-    // Told elsewhere, or not worth it: it is being thrown away.
-  }
-};
-
-/** Resolves when `work` is done, or after a while. */
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([settled(work), late]);
-  clearTimeout(timer);
-}
 
 export class RecordConsumer {
   readonly #options: RecordConsumerOptions;
@@ -138,10 +122,8 @@ export class RecordConsumer {
     this.#joined = undefined;
     this.#lastFetch = Number.NEGATIVE_INFINITY;
     // Only after it has begun: kafkajs cannot stop what is still joining, and that would go on as nobody’s.
-    await within(
-      settled(beginning).then(() => consumer.disconnect()),
-      END_MS,
-    );
+    const ending = settled(beginning).then(() => consumer.disconnect());
+    await endedWithin(settled(ending), END_MS);
     return error;
   }
 
@@ -224,7 +206,7 @@ export class RecordConsumer {
       await admin.connect();
       ends = await admin.fetchTopicOffsets(topic);
     })();
-    await within(look, END_MS);
+    await endedWithin(settled(look), END_MS);
     void settled(settled(look).then(() => admin.disconnect()));
     const skipped = new Set(this.#skips);
     this.#skips.clear();

@@ -9,7 +9,7 @@
 import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
 import { messageOf } from '../../platform/errors.js';
 import type { Logger } from '../../platform/logger.js';
-import { backoff, Bell } from '../../platform/pause.js';
+import { backoff, Bell, endedWithin, settled } from '../../platform/pause.js';
 import type { ReadRecordsRequest, RecordReading } from '../ports.js';
 import { isOfType } from './error-type.js';
 import { InboundLane } from './inbound-lane.js';
@@ -45,20 +45,6 @@ const LONG_LIFE_MS = 60_000;
 const END_MS = 3_000;
 /** No fetch is under way for longer than this. */
 const LONGEST_FETCH_MS = 30_000;
-
-const settled = (work: Promise<unknown>): Promise<void> =>
-  work.then(
-    () => undefined,
-    () => undefined,
-  );
-
-/** Resolves when `work` is settled, or after a while. */
-async function within(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([settled(work), late]);
-  clearTimeout(timer);
-}
 
 /** Of one consumer: the partitions that are its own. */
 interface Life {
@@ -156,10 +142,8 @@ export class InboundReading implements RecordReading {
     this.#life = undefined;
     void this.#endLanes(life);
     // Only after it has begun: kafkajs cannot stop what is still joining, and that would go on as nobody’s.
-    await within(
-      settled(beginning).then(() => consumer.disconnect()),
-      END_MS,
-    );
+    const ending = settled(beginning).then(() => consumer.disconnect());
+    await endedWithin(settled(ending), END_MS);
     return error;
   }
 
