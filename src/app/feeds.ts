@@ -8,6 +8,7 @@ import type { PageReader } from '../broker/members.js';
 import type { Feed, Sequenced } from '../broker/ports.js';
 import { PostgresFeed } from '../broker/postgres/feed.js';
 import type { StoredEvent } from '../domain/events.js';
+import { storedFrom } from '../event-store/raw-reads.js';
 import { readShard } from '../event-store/reads.js';
 import { eventStoreStatements } from '../event-store/statements.js';
 import type { Database } from '../platform/postgres/database.js';
@@ -27,8 +28,8 @@ export const awayConcerns = (away: readonly string[]): readonly string[] =>
   away.map((log) => `${log} is followed by Postgres, as Kafka does not give it`);
 
 interface Source<E extends Sequenced> extends Pick<KafkaFeedOptions<E>, 'logOf' | 'has'> {
-  /** What this process committed a moment ago. */
-  readonly recent: Recent<E>;
+  /** What this process committed a moment ago, as `Recent.after` gives it. */
+  readonly recent: (...place: Parameters<Recent<E>['after']>) => readonly E[] | undefined;
   /** Reads all else. */
   readonly fromPostgres: PageReader<E>;
 }
@@ -37,7 +38,7 @@ function feedOf<E extends Sequenced>(context: Context, source: Source<E>): RoleF
   const { app, kafka, probe, wakeups, leases, logger, feedObserver: observer } = context;
   const { recent, fromPostgres, ...ofKafka } = source;
   const read: PageReader<E> = async (log, shard, after, limit) => {
-    const entries = recent.after(log, shard, after, limit);
+    const entries = recent(log, shard, after, limit);
     return entries ? { kind: 'entries', entries } : fromPostgres(log, shard, after, limit);
   };
   const shared = { read, wakeups, leases, logger, observer, probe };
@@ -51,11 +52,15 @@ function feedOf<E extends Sequenced>(context: Context, source: Source<E>): RoleF
   return { feed, away: () => feed.away };
 }
 
+/** Places and times tell changes apart; their ids are the same in every history of a database. */
+const isSameChange = (one: ChangeEntry, other: ChangeEntry | undefined): boolean =>
+  one.epoch === other?.epoch && one.key === other.key && one.recordedAt === other.recordedAt;
+
 /** Events, for the projectors. */
 export function eventFeed(context: Context, db: Database): RoleFeed<StoredEvent> {
   const statements = eventStoreStatements(db);
   return feedOf(context, {
-    recent: context.recent.events,
+    recent: (...place) => context.recent.events.after(...place)?.map(storedFrom),
     fromPostgres: (log, shard, after, limit) => readShard(db, statements, log, shard, after, limit),
     logOf: eventLogs(context.app.name),
   });
@@ -67,11 +72,18 @@ export function changeFeed(
   db: Database,
   fromPostgres: PageReader<ChangeEntry>,
 ): RoleFeed<ChangeEntry> {
+  const recent = context.recent.changes;
   return feedOf(context, {
-    recent: context.recent.changes,
+    recent: (...place) => recent.after(...place),
     fromPostgres,
     logOf: changeLogs(context.app.name),
     // A change that Postgres does not have (it was restored) is shown to nobody.
-    has: (log, entries) => hasChanges(db, log, entries),
+    async has(log, entries) {
+      const isOurs = entries.map((one) => isSameChange(one, recent.at(log, one.shard, one.seq)));
+      const asked = entries.filter((_one, index) => !isOurs[index]);
+      const there = asked.length === 0 ? [] : await hasChanges(db, log, asked);
+      let next = 0;
+      return isOurs.map((ours) => ours || there[next++] === true);
+    },
   });
 }

@@ -76,7 +76,7 @@ export type PublishedLog =
   | { readonly kind: 'dead-letters'; readonly log: string; readonly projection: string };
 
 /** An event as it leaves; JSON is the text that Postgres holds. */
-export type OutgoingEvent = Omit<RawEvent, 'follows'>;
+export type OutgoingEvent = RawEvent;
 
 /** A change of a row as it leaves; JSON is the text that Postgres holds. */
 export interface OutgoingChange extends Sequenced {
