@@ -1,22 +1,45 @@
-/** One run of all suites: real Postgres from the global setup, a process per test file, as many files at once as the small machines have cores. */
+/**
+ * One run of all suites: real Postgres and Kafka from the global setup. Three files at once on the two cores of the small machines:
+ * what starts programs and kills them waits for a third of its time. Suites that only use what they import share a process, which
+ * spares each file the second that it takes to load Tidemark; those that start processes, or count what is left of them, have one each.
+ */
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
+const TOGETHER = [
+  'test/unit/**/*.test.ts',
+  'test/contract/**/*.test.ts',
+  'test/integration/{commands,event-store,projections,queries,realtime}/**/*.test.ts',
+];
+/** No measure of anything: how long nothing at all may come on a machine that others use too. */
+const PATIENCE = { testTimeout: 90_000, hookTimeout: 120_000 };
+
 const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
-export default defineConfig({
+const SHARED = {
   resolve: {
     alias: [
       { find: /^tidemark\/testing$/, replacement: source('src/testing/index.ts') },
       { find: /^tidemark$/, replacement: source('src/index.ts') },
     ],
   },
+};
+
+export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    // Of the whole run, so that no project may extend this.
     globalSetup: ['test/support/global-setup.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    maxWorkers: 3,
+    projects: [
+      {
+        ...SHARED,
+        test: { name: 'apart', include: ALL, exclude: TOGETHER, pool: 'forks', isolate: true, ...PATIENCE },
+      },
+      {
+        ...SHARED,
+        test: { name: 'together', include: TOGETHER, pool: 'forks', isolate: false, ...PATIENCE },
+      },
+    ],
   },
 });
