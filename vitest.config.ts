@@ -12,8 +12,8 @@ const TOGETHER = [
   'test/contract/**/*.test.ts',
   'test/integration/{commands,event-store,projections,queries,realtime}/**/*.test.ts',
 ];
-/** No measure of anything: how long nothing at all may come on a machine that others use too. */
-const PATIENCE = { testTimeout: 90_000, hookTimeout: 120_000 };
+/** No measure of anything: how long what is waited for may take on a machine that others use too. */
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 60_000 } } };
 
 const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 

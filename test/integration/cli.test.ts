@@ -114,7 +114,7 @@ describe('an application that runs', () => {
     const { code, stdout } = await running.ended;
     expect(code).toBe(0);
     expect(stdout).toMatch(/"msg":"stopped"/);
-    await vi.waitFor(async () => expect(await processStart(postgres)).toBeUndefined(), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await processStart(postgres)).toBeUndefined(), { timeout: 60_000 });
   });
 
   test('tells a port in use in one line', async () => {

@@ -9,7 +9,7 @@ import { subscribeTo } from '../../../src/testing/subscription.js';
 import { projectFolder } from '../../support/embedded.js';
 import { serverPid } from '../../support/server-pid.js';
 
-const TIMEOUT = { timeout: 20_000 };
+const TIMEOUT = { timeout: 60_000 };
 
 it('serves again once Postgres is back, with nothing lost and the subscriber brought up', async () => {
   const embedded = await startEmbeddedPostgres({ projectDir: await projectFolder(), logger: silentLogger });

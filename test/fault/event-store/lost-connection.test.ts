@@ -104,7 +104,7 @@ test('the network goes silent: after the call timeout the append is looked up', 
   await through({ options: { callTimeoutMs: 300 } });
   proxy.mode = 'hold-answers';
   const outcome = open.store.append({ streams: [order('silent', 'any')] });
-  await expect.poll(() => open.db.pool.totalCount, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => open.db.pool.totalCount, { timeout: 60_000 }).toBe(0);
   proxy.mode = 'pass';
   expect(await outcome).toMatchObject({ kind: 'appended', streams: [{ version: 1 }] });
   expect(await versionsOf('silent')).toEqual([1]);
@@ -136,7 +136,7 @@ test('Postgres cannot be reached at all: nothing was written, and the answer say
   await through({ options: { appendTimeoutMs: 300 } });
   proxy.mode = 'refuse';
   proxy.cut();
-  await expect.poll(() => open.db.pool.totalCount, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => open.db.pool.totalCount, { timeout: 60_000 }).toBe(0);
   await expect(open.store.append({ streams: [order('away', 0)] })).rejects.toMatchObject({
     code: 'database_unavailable',
     retryAfter: 1,
@@ -158,9 +158,9 @@ test('who looks an append up waits for whoever holds its shard', async () => {
   await direct.db.transaction(async (tx) => {
     await tx.query(`SELECT FROM ${direct.db.table('shards')} WHERE log = 'order' FOR NO KEY UPDATE`);
     outcome = open.store.append({ streams: [order('waits', 'any')] });
-    await expect.poll(() => waiting('append_one_v1'), { timeout: 4_000 }).toBe(1);
+    await expect.poll(() => waiting('append_one_v1'), { timeout: 60_000 }).toBe(1);
     proxy.cut();
-    await expect.poll(() => waiting('find_appended_v1'), { timeout: 4_000 }).toBe(1);
+    await expect.poll(() => waiting('find_appended_v1'), { timeout: 60_000 }).toBe(1);
     // Its own backend was ended, so that it cannot begin behind the look-up.
     expect(await waiting('append_one_v1')).toBe(0);
   });
@@ -246,7 +246,7 @@ test('a backend that is still committing is waited for, and what it committed is
   };
   await standby('nobody');
   const outcome = open.store.append({ streams: [order('committing', 'any')] });
-  await expect.poll(committing, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(committing, { timeout: 60_000 }).toBeGreaterThan(0);
   const backend = await committing();
   proxy.cut();
   // Only the search for the outcome can end it: the server was not told that the client is gone.
@@ -254,7 +254,7 @@ test('a backend that is still committing is waited for, and what it committed is
     .poll(
       async () => (await admin.db.query(`SELECT FROM pg_stat_activity WHERE pid = $1`, [backend])).length,
       {
-        timeout: 10_000,
+        timeout: 60_000,
       },
     )
     .toBe(0);

@@ -112,7 +112,7 @@ it('answers with all rows, or that it is being built', async () => {
       await rebuildProjection(db, Items);
       await expect
         .poll(async () => (await fetch(`${reader.urls.http}/views/items?limit=1`)).status, {
-          timeout: 20_000,
+          timeout: 60_000,
         })
         .toBe(200);
     }
