@@ -1,4 +1,5 @@
 /** Appends whose connection is lost: whatever the moment, each is written once and answered as it was, or said to be unknown. */
+import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startTemporaryPostgres } from '../../../src/app/embedded/temporary.js';
 import {
@@ -227,6 +228,31 @@ test('backends are killed again and again: each append is there once', async () 
   expect(written.map(({ eventId }) => eventId).toSorted()).toEqual(ids.toSorted());
 });
 
+/**
+ * The server passes the setting on some time after the reload; a commit that stands still shows it. What stood is ended.
+ * @param committing a backend that waits for a standby, or 0
+ */
+async function untilCommitsStand(url: string, committing: () => Promise<number>): Promise<void> {
+  for (let stands = false; !stands;) {
+    const probe = new Client({ connectionString: url });
+    probe.on('error', () => undefined);
+    await probe.connect();
+    let over = false;
+    const commit = probe.query(`SELECT pg_logical_emit_message(true, 'probe', '')`).then(
+      () => (over = true),
+      () => undefined,
+    );
+    while (!over && !stands) stands = (await committing()) > 0;
+    const ender = new Client({ connectionString: url });
+    await ender.connect();
+    await ender.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`);
+    await ender.end();
+    await commit;
+    await probe.end().catch(() => undefined);
+    await expect.poll(committing).toBe(0);
+  }
+}
+
 test('a backend that is still committing is waited for, and what it committed is found', async () => {
   const server = await startTemporaryPostgres();
   await proxy.stop();
@@ -245,6 +271,7 @@ test('a backend that is still committing is waited for, and what it committed is
     return rows[0]?.[0] ?? 0;
   };
   await standby('nobody');
+  await untilCommitsStand(server.url, committing);
   const outcome = open.store.append({ streams: [order('committing', 'any')] });
   await expect.poll(committing, { timeout: 60_000 }).toBeGreaterThan(0);
   const backend = await committing();
