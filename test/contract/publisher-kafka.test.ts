@@ -29,6 +29,10 @@ function world(): Promise<PublisherWorld> {
     createTopic: (log, partitions, config = {}) =>
       kafka.createTopic(topicOf(app, log), { partitions, config }),
     deleteTopic: (log) => kafka.deleteTopic(topicOf(app, log)),
+    led: (logs) =>
+      kafka.withAdmin(async (admin) => {
+        for (const log of logs) await untilLed(admin, topicOf(app, log));
+      }),
     removeBefore: (log, partition, offset) =>
       kafka.withAdmin(async (admin) => {
         const topic = topicOf(app, log);
