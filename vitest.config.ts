@@ -10,7 +10,8 @@ const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
 const TOGETHER = [
   'test/unit/**/*.test.ts',
   'test/contract/**/*.test.ts',
-  'test/integration/{commands,event-store,projections,queries,realtime}/**/*.test.ts',
+  'test/integration/{app,commands,event-store,outbox,platform,projections,queries,realtime,testing}/**/*.test.ts',
+  'examples/**/*.test.ts',
 ];
 /** No measure of anything: how long what is waited for may take on a machine that others use too. */
 const PATIENCE = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 60_000 } } };
