@@ -1,17 +1,12 @@
 /** kafkajs without anything around it: the floor of what goes through Kafka. */
 import { randomBytes } from 'node:crypto';
-import { Kafka, logLevel, type Admin } from 'kafkajs';
+import { Kafka, logLevel } from 'kafkajs';
+import { untilLed } from '../../test/support/kafka/tools.js';
 
 process.env['KAFKAJS_NO_PARTITIONER_WARNING'] = '1';
 
 export const bareKafka = (brokers: readonly string[]): Kafka =>
   new Kafka({ brokers: [...brokers], clientId: 'bare', logLevel: logLevel.NOTHING });
-
-const hasLeaders = (admin: Admin, topic: string): Promise<boolean> =>
-  admin.fetchTopicMetadata({ topics: [topic] }).then(
-    ({ topics }) => topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0)),
-    () => false,
-  );
 
 /** A topic that did not exist before. */
 export async function newTopic(kafka: Kafka, numPartitions: number): Promise<string> {
@@ -19,8 +14,7 @@ export async function newTopic(kafka: Kafka, numPartitions: number): Promise<str
   const admin = kafka.admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false });
-  // Asked before a broker has heard of the topic, kafkajs’s own wait fails.
-  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 50));
+  await untilLed(admin, topic);
   await admin.disconnect();
   return topic;
 }

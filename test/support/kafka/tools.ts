@@ -42,9 +42,9 @@ async function ends(admin: Admin, topic: string): Promise<Map<number, number>> {
   return new Map(filled.map(({ partition, high }) => [partition, Number(high)]));
 }
 
-/** A partition may have no leader for a moment. */
+/** A partition may have no leader for a moment; kafkajs’s own waiting gives up when the broker that it asks has not heard of the topic yet. */
 export async function untilLed(admin: Admin, topic: string): Promise<void> {
-  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 /** Whether every partition has a leader that knows that it is one. */
@@ -142,8 +142,7 @@ export function kafkaTools(brokers: readonly string[]) {
     };
     await withAdmin(async (admin) => {
       await admin.createTopics({ topics: [wanted], waitForLeaders: false });
-      // kafkajs’s own waiting gives up when the broker that it asks has not heard of the topic yet.
-      while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 10));
+      await untilLed(admin, topic);
     });
   }
 
