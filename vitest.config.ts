@@ -1,7 +1,7 @@
 /**
  * One run of all suites: real Postgres and Kafka from the global setup. Three files at once on the two cores of the small machines:
- * what starts programs and kills them waits for a third of its time. Suites that only use what they import share a process, which
- * spares each file the second that it takes to load Tidemark; those that start processes, or count what is left of them, have one each.
+ * what starts programs and kills them waits for a third of its time. Most suites share a process, which spares
+ * each file the second that it takes to load Tidemark; those of whole programs, of brokers and of faults have one each.
  */
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
