@@ -1,10 +1,24 @@
-/** One run of all suites: real Postgres from the global setup, a process per test file, as many files at once as the small machines have cores. */
+/**
+ * One run of all suites: real Postgres and Kafka from the global setup. Three files at once on the two cores of the small machines:
+ * what starts programs and kills them waits for a third of its time. Most suites share a process, which spares
+ * each file the second that it takes to load Tidemark; those of whole programs, of brokers and of faults have one each.
+ */
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
+const TOGETHER = [
+  'test/unit/**/*.test.ts',
+  'test/contract/**/*.test.ts',
+  'test/integration/{app,commands,event-store,outbox,platform,projections,queries,realtime,testing}/**/*.test.ts',
+  'examples/**/*.test.ts',
+];
+/** No measure of anything: how long what is waited for may take on a machine that others use too. */
+const PATIENCE = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 60_000 } } };
+
 const source = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
-export default defineConfig({
+const SHARED = {
   resolve: {
     alias: [
       { find: /^tidemark\/testing$/, replacement: source('src/testing/index.ts') },
@@ -13,12 +27,22 @@ export default defineConfig({
       { find: /^tidemark$/, replacement: source('src/index.ts') },
     ],
   },
+};
+
+export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    // Of the whole run, so that no project may extend this.
     globalSetup: ['test/support/global-setup.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    maxWorkers: 3,
+    projects: [
+      {
+        ...SHARED,
+        test: { name: 'apart', include: ALL, exclude: TOGETHER, pool: 'forks', isolate: true, ...PATIENCE },
+      },
+      {
+        ...SHARED,
+        test: { name: 'together', include: TOGETHER, pool: 'forks', isolate: false, ...PATIENCE },
+      },
+    ],
   },
 });

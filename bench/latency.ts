@@ -234,15 +234,16 @@ const ports = { http: await freePort(), realtime: await freePort() };
 const kafka = flags.kafka ? await sharedKafka() : undefined;
 if (kafka?.brokers.length === 0) throw new Error('there is no Kafka to measure with');
 const child = await startApp(dir, ports, kafka);
-const bare = kafka && (await bareHop(kafka.brokers));
+let bare: Awaited<ReturnType<typeof bareHop>> | undefined;
 try {
+  bare = kafka && (await bareHop(kafka.brokers));
+  const { hop } = bare ?? {};
   const socket = await Socket.open(ports.realtime);
   const pidFile = await readFile(join(dir, 'postgres/postmaster.pid'), 'utf8');
   const pids = { app: child.pid ?? 0, postmaster: Number.parseInt(pidFile, 10) };
-  await turn(ports, pids, socket, WARM_UP, bare?.hop);
+  await turn(ports, pids, socket, WARM_UP, hop);
   const turns: Turn[] = [];
-  for (let repeat = 0; repeat < REPEATS; repeat++)
-    turns.push(await turn(ports, pids, socket, MEASURE, bare?.hop));
+  for (let repeat = 0; repeat < REPEATS; repeat++) turns.push(await turn(ports, pids, socket, MEASURE, hop));
   const params = { commandsPerSecond: PER_SECOND, through: kafka ? 'kafka' : 'postgres' };
   const ratio = (of: (one: Turn) => Sample, at: 'p50Ms' | 'p99Ms'): number =>
     median(turns.map((one) => (of(one)[at] ?? Number.NaN) / (one.floor[at] ?? Number.NaN)));

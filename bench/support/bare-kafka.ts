@@ -1,6 +1,7 @@
 /** kafkajs without anything around it: the floor of what goes through Kafka. */
 import { randomBytes } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
+import { untilLed } from '../../test/support/kafka/tools.js';
 
 process.env['KAFKAJS_NO_PARTITIONER_WARNING'] = '1';
 
@@ -12,7 +13,8 @@ export async function newTopic(kafka: Kafka, numPartitions: number): Promise<str
   const topic = `bench.${randomBytes(6).toString('hex')}`;
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false });
+  await untilLed(admin, topic);
   await admin.disconnect();
   return topic;
 }

@@ -1,7 +1,7 @@
 /** Puts the parts of one process together, in the order in which they start; they stop in the reverse of it. */
 import type { AnyApp } from '../domain/app.js';
 import type { Inside } from './inside.js';
-import type { StoredEvent } from '../domain/events.js';
+import type { RawEvent } from '../event-store/raw-reads.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
@@ -98,7 +98,7 @@ function createContext(options: AssemblyOptions): { context: Context; ops: Datab
   const registry = new ProjectionRegistry({ db: ops, projections, probe, logger });
   const ensureTables = () => ensureReadModel(ops, app, options.ensuring);
   const presence = new Presence({ db: ops, leases, projections, roles: config.roles, logger, ensureTables });
-  const recent = { events: new Recent<StoredEvent>(), changes: new Recent<ChangeEntry>() };
+  const recent = { events: new Recent<RawEvent>(), changes: new Recent<ChangeEntry>() };
   const feedObserver = { ...feedMetrics(metrics), ...(config.kafka ? kafkaFeedMetrics(metrics) : {}) };
   const kafka = config.kafka && { ...config.kafka, clientId: app.name };
   const guard = createGuard(app, { logger });

@@ -2,7 +2,7 @@
 import type { FeedObserver } from '../broker/ports.js';
 import type { KafkaSettings } from '../broker/kafka/settings.js';
 import type { AnyApp } from '../domain/app.js';
-import type { StoredEvent } from '../domain/events.js';
+import type { RawEvent } from '../event-store/raw-reads.js';
 import type { HeadProbe } from '../platform/head-probe.js';
 import type { Logger } from '../platform/logger.js';
 import type { Leases } from '../platform/postgres/leases.js';
@@ -36,7 +36,7 @@ export interface Context {
   readonly announcer: Announcer;
   readonly probe: HeadProbe;
   /** What this process committed a moment ago, so that its own followers need not ask Postgres for it. */
-  readonly recent: { readonly events: Recent<StoredEvent>; readonly changes: Recent<ChangeEntry> };
+  readonly recent: { readonly events: Recent<RawEvent>; readonly changes: Recent<ChangeEntry> };
   /** Who does what among the processes; runs in each, as its beat says that the process lives. */
   readonly leases: Leases;
   /** How the versions of this process stand: workers and readers ask it before they go on. */

@@ -1,5 +1,6 @@
 /** Whether this process can serve, and how its projections stand. */
 import { messageOf } from '../platform/errors.js';
+import { endedWithin } from '../platform/pause.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { ProjectionStatus } from '../projections/types.js';
 import type { ProjectionRegistry } from '../projections/versions/registry.js';
@@ -26,15 +27,13 @@ const PATIENCE_MS = 2_000;
 /** Many who ask at once get one look. */
 const FRESH_MS = 250;
 
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
-  });
+/** What keeps the database from answering; undefined where it does. */
+async function troubleOf(database: Pick<Database, 'query'>): Promise<string | undefined> {
   try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+    if (await endedWithin(database.query('SELECT'), PATIENCE_MS)) return undefined;
+    return `the database does not answer: no answer within ${PATIENCE_MS} ms`;
+  } catch (error) {
+    return `the database does not answer: ${reasonOf(error)}`;
   }
 }
 
@@ -84,10 +83,7 @@ export class Health {
 
   #databaseTrouble(): Promise<string | undefined> {
     if (!this.#look) {
-      this.#look = inTime(this.#deps.database.query('SELECT')).then(
-        () => undefined,
-        (error: unknown) => `the database does not answer: ${reasonOf(error)}`,
-      );
+      this.#look = troubleOf(this.#deps.database);
       void this.#look.then(() => setTimeout(() => (this.#look = undefined), FRESH_MS).unref());
     }
     return this.#look;

@@ -5,6 +5,7 @@
 import { messageOf } from '../platform/errors.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
+import { endedWithin } from '../platform/pause.js';
 
 export interface Layer extends Service {
   /** Share of the time to stop, relative to the other layers; what one does not use goes to the next. 1 by default. */
@@ -22,25 +23,9 @@ export interface StackOptions {
   readonly stopTimeoutMs: number;
 }
 
-type Ending = 'stopped' | 'timeout';
-
-/** @returns whether `work` ended within `ms`; rejects as `work` does */
-async function within(ms: number, work: Promise<void>): Promise<Ending> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<Ending>((resolve) => {
-    timer = setTimeout(() => resolve('timeout'), ms);
-  });
-  try {
-    return await Promise.race([work.then((): Ending => 'stopped'), timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 async function stopLayer(layer: Layer, ms: number, logger: Logger): Promise<void> {
   try {
-    const ending = await within(ms, layer.stop());
-    if (ending === 'stopped') return;
+    if (await endedWithin(layer.stop(), ms)) return;
     logger.warn(
       { service: layer.name, waitedMs: Math.round(ms) },
       'did not stop in time; going on without it',

@@ -9,9 +9,9 @@ import type { AnyApp } from '../domain/app.js';
 import { isTidemarkError, messageOf } from '../platform/errors.js';
 import { service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
-import { backoff, Bell } from '../platform/pause.js';
-import { changeLogOf } from '../projections/names.js';
+import { backoff, Bell, endedWithin } from '../platform/pause.js';
 import type { Role } from './config.js';
+import { publishedChanges } from './published-changes.js';
 import type { Layer } from './stack.js';
 
 export interface TopicsOptions {
@@ -33,15 +33,9 @@ function followedLogs(
 ): readonly PublishedLog[] {
   const sources = app.projections.flatMap(({ sources: all }) => all.map(({ aggregate }) => aggregate.name));
   const events = [...new Set(sources)].map((log) => ({ kind: 'events', log }) as const);
-  const changes = app.views.map((view) => {
-    const { name: projection, version } = view;
-    return { kind: 'changes', log: changeLogOf(view), projection, version } as const;
-  });
+  const changes = app.views.map(publishedChanges);
   return [...(roles.includes('projector') ? events : []), ...(roles.includes('gateway') ? changes : [])];
 }
-
-/** Stands in for the start that waits no longer. */
-const LATE = Symbol('late');
 
 /** @throws from `start`: TidemarkError `topic_mismatch` */
 export class TopicsLayer implements Layer {
@@ -77,20 +71,14 @@ export class TopicsLayer implements Layer {
 
   async #start(): Promise<void> {
     if (this.#logs.length === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<typeof LATE>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS, LATE);
-    });
     const first = this.#ensure();
     try {
-      if ((await Promise.race([first, late])) !== LATE) return;
+      if (await endedWithin(first, PATIENCE_MS)) return;
       this.#tell(`Kafka did not answer within ${PATIENCE_MS} ms`);
       this.#going = first.catch((error: unknown) => this.#goOn(error));
     } catch (error) {
       if (isTidemarkError(error, 'topic_mismatch')) throw error;
       this.#going = this.#goOn(error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

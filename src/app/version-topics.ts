@@ -2,8 +2,8 @@
 import type { KafkaPublisher } from '../broker/kafka/publisher.js';
 import { changesTopic } from '../broker/kafka/records.js';
 import { messageOf } from '../platform/errors.js';
-import { changeLogOf } from '../projections/names.js';
 import type { VersionName } from '../projections/operations/types.js';
+import { publishedChanges } from './published-changes.js';
 
 export interface DroppedTopics {
   /** Gone now, or never there. */
@@ -18,10 +18,7 @@ export async function dropTopicsOf(
   publisher: Pick<KafkaPublisher, 'remove'>,
 ): Promise<DroppedTopics> {
   const topics = versions.map(({ name, version }) => changesTopic(app, name, version));
-  const logs = versions.map((one) => {
-    const { name: projection, version } = one;
-    return { kind: 'changes', log: changeLogOf(one), projection, version } as const;
-  });
+  const logs = versions.map(publishedChanges);
   try {
     if (logs.length > 0) await publisher.remove(logs);
     return { dropped: topics, kept: [] };

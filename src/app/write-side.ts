@@ -15,8 +15,8 @@ export interface WriteSide extends Layer {
 }
 
 /** Whether events that were appended here are handed to followers in this process, rather than read again. */
-const followedHere = ({ config, kafka }: Context): boolean =>
-  config.roles.includes('projector') && kafka === undefined;
+const followedHere = ({ config: { roles }, kafka }: Context): boolean =>
+  roles.includes('projector') || (roles.includes('relay') && kafka !== undefined);
 
 export function createWriteSide(context: Context): WriteSide {
   const { app, config, databases, announcer, recent, logger, signer, metrics } = context;

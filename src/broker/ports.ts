@@ -2,7 +2,7 @@
  * The ports to whatever carries logs between processes. The feed: entries of a log, shard by shard, in order and without a
  * hole. The publisher: where the relay sends them to.
  */
-import type { EventMetadata } from '../domain/events.js';
+import type { RawEvent } from '../event-store/raw-reads.js';
 import type { Lease } from '../platform/postgres/leases.js';
 
 export interface Sequenced {
@@ -76,22 +76,7 @@ export type PublishedLog =
   | { readonly kind: 'dead-letters'; readonly log: string; readonly projection: string };
 
 /** An event as it leaves; JSON is the text that Postgres holds. */
-export interface OutgoingEvent extends Sequenced {
-  readonly kind: 'event';
-  readonly epoch: string;
-  readonly eventId: string;
-  readonly category: string;
-  readonly streamId: string;
-  readonly version: number;
-  readonly type: string;
-  readonly schemaVersion: number;
-  readonly data: string;
-  /** JSON of an object of strings. */
-  readonly tags: string;
-  readonly metadata: EventMetadata;
-  /** ISO 8601 UTC with milliseconds. */
-  readonly recordedAt: string;
-}
+export type OutgoingEvent = RawEvent;
 
 /** A change of a row as it leaves; JSON is the text that Postgres holds. */
 export interface OutgoingChange extends Sequenced {

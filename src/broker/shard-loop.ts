@@ -70,13 +70,15 @@ export class ShardLoop<E extends Sequenced> {
    * The shard's head, as a look found it that began after the one before. Where it does not reach what was handed over then,
    * Postgres was restored, or failed over and lost its tail: the reader says anew where it stands, else it would
    * rest until the log has grown past where it was.
+   * @returns whether that is so
    */
-  looked(head: number): void {
+  looked(head: number): boolean {
     const before = this.#looked;
     this.#looked = this.#position;
-    if (before === undefined || head >= before) return;
+    if (before === undefined || head >= before) return false;
     this.#looked = undefined;
     this.reopen();
+    return true;
   }
 
   /** All that was given to it is handled, and it knows of nothing more. */

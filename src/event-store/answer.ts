@@ -1,7 +1,7 @@
 /** The answer of an append call as an outcome for each request of its batch. */
 import type { Logger } from '../platform/logger.js';
-import type { StoredEvent } from '../domain/events.js';
 import type { Recent } from '../platform/recent.js';
+import type { RawEvent } from './raw-reads.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { refKey, type Call, type Row } from './call.js';
 import type { Pending, PendingStream } from './pending.js';
@@ -150,24 +150,31 @@ export function announceAll(
 
 /** Hands what was appended to the followers of this process. The events of one stream have consecutive seqs. */
 export function keepRecent(
-  recent: Recent<StoredEvent>,
+  recent: Recent<RawEvent>,
   part: readonly Pending[],
   outcomes: readonly (AppendOutcome | undefined)[],
 ): void {
   outcomes.forEach((outcome, index) => {
     if (outcome?.kind !== 'appended') return;
     const { recordedAt } = outcome;
-    outcome.streams.forEach(({ category, streamId, version, shard, seq }, at) => {
+    outcome.streams.forEach(({ category, streamId, version, shard, seq, epoch }, at) => {
       const events = part[index]?.streams[at]?.events ?? [];
       events.forEach((event, n) => {
         const back = events.length - 1 - n;
-        const where = { category, shard, seq: seq - back, streamId, version: version - back, recordedAt };
-        const { eventId, type, schemaVersion, data, tags, metadata } = event;
-        recent.offer(category, shard, {
-          seq: where.seq,
-          bytes: ROW_BYTES + data.length,
-          make: () => ({ ...where, eventId, type, schemaVersion, data: JSON.parse(data), tags, metadata }),
-        });
+        const { eventId, type, schemaVersion, data, metadata } = event;
+        const place = { category, shard, seq: seq - back, epoch, streamId, version: version - back };
+        const texts = { data, tags: JSON.stringify(event.tags) };
+        const entry = {
+          kind: 'event',
+          eventId,
+          type,
+          schemaVersion,
+          metadata,
+          recordedAt,
+          ...place,
+          ...texts,
+        } as const;
+        recent.offer(category, shard, { seq: place.seq, epoch, bytes: ROW_BYTES + data.length, entry });
       });
     });
   });

@@ -14,7 +14,6 @@ import {
   sqlState,
   wasAnswered,
 } from '../platform/postgres/sqlstate.js';
-import type { StoredEvent } from '../domain/events.js';
 import type { Recent } from '../platform/recent.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { announceAll, decodeCall, keepRecent, type AppendRow } from './answer.js';
@@ -22,6 +21,7 @@ import { encodeCall, refKey, type Call, type KnownHead } from './call.js';
 import { resolveUnknown } from './outcome.js';
 import { refused, type Pending } from './pending.js';
 import { pause, within } from './patience.js';
+import type { RawEvent } from './raw-reads.js';
 import type { EventStoreStatements } from './statements.js';
 import type { AppendOutcome } from './types.js';
 
@@ -29,7 +29,7 @@ export interface AppenderDeps {
   readonly database: Database;
   readonly statements: EventStoreStatements;
   readonly announcer: Announcer;
-  readonly recent: Recent<StoredEvent> | undefined;
+  readonly recent: Recent<RawEvent> | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly callTimeoutMs: number;

@@ -1,4 +1,5 @@
 /** Waiting: between two tries, and for an answer that may never come. */
+import { endedWithin } from '../platform/pause.js';
 
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 500;
@@ -14,13 +15,6 @@ export const pause = (attempt: number): Promise<void> =>
 
 /** What `promise` gives, or a rejection after `ms`: then nobody knows what becomes of it. */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`connection gave no answer for ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (await endedWithin(promise, ms)) return promise;
+  throw new Error(`connection gave no answer for ${ms} ms`);
 }

@@ -1,11 +1,12 @@
 /** Reading a shard for those who pass events on without a look into them: JSON stays the text that Postgres holds. */
-import type { EventMetadata } from '../domain/events.js';
+import type { EventMetadata, StoredEvent } from '../domain/events.js';
 import { TidemarkError } from '../platform/errors.js';
 import { isoFromPostgres, type Database } from '../platform/postgres/database.js';
 import { selectRawPage } from './raw-statements.js';
-import { metadataFrom } from './stored-json.js';
+import { metadataFrom, tagsFrom } from './stored-json.js';
 import type { LogPage } from './types.js';
 
+/** An event whose JSON is text. */
 export interface RawEvent {
   readonly kind: 'event';
   readonly category: string;
@@ -19,14 +20,24 @@ export interface RawEvent {
   readonly schemaVersion: number;
   /** JSON. */
   readonly data: string;
-  /** JSON. */
+  /** JSON of an object of strings. */
   readonly tags: string;
   readonly metadata: EventMetadata;
   /** ISO 8601 UTC with milliseconds. */
   readonly recordedAt: string;
+}
+
+export interface FollowingEvent extends RawEvent {
   /** Id of the event before it in the shard; null where it is the first, or that was trimmed. */
   readonly follows: string | null;
 }
+
+/** The same with its JSON parsed. */
+export const storedFrom = ({ kind: _kind, epoch: _epoch, data, tags, ...rest }: RawEvent): StoredEvent => ({
+  ...rest,
+  data: JSON.parse(data),
+  tags: tagsFrom(tags),
+});
 
 type RawRow = readonly [
   low: number,
@@ -53,7 +64,7 @@ export async function readRawShard(
   shard: number,
   after: number,
   limit: number,
-): Promise<LogPage<RawEvent>> {
+): Promise<LogPage<FollowingEvent>> {
   const bounded = limit > SHORT_PAGE;
   const values = [category, shard, after, limit, ...(bounded ? [PAGE_BYTES] : [])];
   const rows = await db.query<RawRow>(selectRawPage(db, bounded), values);
@@ -62,7 +73,7 @@ export async function readRawShard(
     throw new TidemarkError('internal_error', `log "${category}" has no shard ${shard}`);
   const [low, epoch, before] = first;
   if (after < low) return { kind: 'trimmed', low };
-  const entries: RawEvent[] = [];
+  const entries: FollowingEvent[] = [];
   let follows = before;
   for (const [, , , streamId, data, rest] of rows) {
     if (streamId === null) break;

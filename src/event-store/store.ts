@@ -7,6 +7,7 @@ import type { Logger } from '../platform/logger.js';
 import type { Database } from '../platform/postgres/database.js';
 import { ensureLog } from '../platform/postgres/logs.js';
 import type { Recent } from '../platform/recent.js';
+import type { RawEvent } from './raw-reads.js';
 import type { Announcer } from '../platform/wakeups.js';
 import { Appender } from './appender.js';
 import { Lane } from './lane.js';
@@ -34,7 +35,7 @@ export interface EventStoreDeps {
   readonly shards: number;
   readonly announcer: Announcer;
   /** Gets what was appended, for followers in this process. */
-  readonly recent?: Recent<StoredEvent>;
+  readonly recent?: Recent<RawEvent>;
   readonly logger: Logger;
   readonly observer?: EventStoreObserver;
   readonly clock?: Clock;

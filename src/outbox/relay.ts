@@ -7,6 +7,7 @@ import { isTidemarkError } from '../platform/errors.js';
 import type { HeadProbe, Heads } from '../platform/head-probe.js';
 import { service, type Service } from '../platform/lifecycle.js';
 import type { Logger } from '../platform/logger.js';
+import { endedWithin } from '../platform/pause.js';
 import type { Database } from '../platform/postgres/database.js';
 import type { Lease, Leases } from '../platform/postgres/leases.js';
 import { BATCH_LIMITS, type BatchLimits } from './batches.js';
@@ -132,17 +133,8 @@ export class Relay implements Service {
     const ready = this.#topics.ready(this.#options.logs).catch((error: unknown) => {
       if (isTidemarkError(error, 'topic_mismatch')) throw error;
     });
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#options.patienceMs ?? 5_000);
-    });
-    try {
-      await Promise.race([ready, late]);
-    } finally {
-      clearTimeout(timer);
-      // Told when it is tried again.
-      ready.catch(() => undefined);
-    }
+    // What becomes of it later is told when it is tried again.
+    await endedWithin(ready, this.#options.patienceMs ?? 5_000);
   }
 
   async #end(): Promise<void> {

@@ -23,11 +23,14 @@ export interface Offer<E> {
   readonly epoch?: string;
   /** About what it holds in memory. */
   readonly bytes: number;
-  /** The entry as a read would give it; called for each read, so that no two readers share what they may change. */
-  make(): E;
+  /** Shared by all who read it: nothing of it may be changed. */
+  readonly entry: E;
 }
 
-interface Kept<E> extends Offer<E> {
+interface Kept<E> {
+  readonly seq: number;
+  readonly bytes: number;
+  readonly entry: E;
   readonly at: number;
 }
 
@@ -63,12 +66,8 @@ export class Recent<E> {
       known.bytes = 0;
     }
     if (entry.bytes > maxBytes) return;
-    known.kept.push({
-      seq: entry.seq,
-      bytes: entry.bytes,
-      make: () => entry.make(),
-      at: this.#clock.monotonic(),
-    });
+    const { seq, bytes } = entry;
+    known.kept.push({ seq, bytes, entry: entry.entry, at: this.#clock.monotonic() });
     known.bytes += entry.bytes;
     while (known.kept.length > maxEntries || known.bytes > maxBytes)
       known.bytes -= known.kept.shift()?.bytes ?? 0;
@@ -76,12 +75,22 @@ export class Recent<E> {
 
   /** The entries after a seq, in order and without a hole; undefined when Postgres has to be asked. */
   after(log: string, shard: number, after: number, limit: number): E[] | undefined {
+    const { kept, begin } = this.#from(log, shard, after + 1);
+    return begin === undefined ? undefined : kept.slice(begin, begin + limit).map(({ entry }) => entry);
+  }
+
+  /** The entry at a seq, if it is here. */
+  at(log: string, shard: number, seq: number): E | undefined {
+    const { kept, begin } = this.#from(log, shard, seq);
+    return begin === undefined ? undefined : kept[begin]?.entry;
+  }
+
+  /** Where a seq stands among those that are kept; undefined where it does not, or is too old. */
+  #from(log: string, shard: number, seq: number): { kept: readonly Kept<E>[]; begin: number | undefined } {
     const kept = this.#shards.get(`${log}/${shard}`)?.kept ?? [];
-    const first = kept[0]?.seq ?? 0;
-    const begin = after + 1 - first;
+    const begin = seq - (kept[0]?.seq ?? 0);
     const oldest = kept[begin];
-    if (begin < 0 || oldest === undefined) return undefined;
-    if (this.#clock.monotonic() - oldest.at > this.#options.maxAgeMs) return undefined;
-    return kept.slice(begin, begin + limit).map((entry) => entry.make());
+    const isFresh = oldest !== undefined && this.#clock.monotonic() - oldest.at <= this.#options.maxAgeMs;
+    return { kept, begin: isFresh ? begin : undefined };
   }
 }

@@ -74,6 +74,14 @@ export interface RawChange extends OutgoingChange {
   readonly follows: string | null;
 }
 
+/** A change as it goes to Kafka, of one that was written or read here. */
+export const rawFrom = ({ before, ...change }: ChangeEntry, projection: string): OutgoingChange => ({
+  kind: 'change',
+  ...change,
+  projection,
+  before: before === null ? null : JSON.stringify(before),
+});
+
 /**
  * The same for those who pass changes on without a look into them.
  * @param projection whose change log it is

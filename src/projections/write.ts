@@ -305,6 +305,6 @@ const CHANGE_BYTES = 300;
 export function keepRecent(recent: Recent<ChangeEntry>, entries: readonly ChangeEntry[]): void {
   for (const entry of entries) {
     const bytes = CHANGE_BYTES + (entry.row?.length ?? 0);
-    recent.offer(entry.log, entry.shard, { ...entry, bytes, make: () => entry });
+    recent.offer(entry.log, entry.shard, { seq: entry.seq, epoch: entry.epoch, bytes, entry });
   }
 }

@@ -353,7 +353,7 @@ export function feedContract<E extends Sequenced>(name: string, make: () => Prom
       };
       const count = (who: string): number => [...owners.values()].filter((owner) => owner === who).length;
       const settled = (condition: () => boolean): Promise<void> =>
-        expect.poll(condition, { timeout: 10_000 }).toBe(true).then();
+        expect.poll(condition, { timeout: 60_000 }).toBe(true).then();
       const all = async (): Promise<void> => {
         const last = (positions.get(0) ?? 0) + 1;
         for (let shard = 0; shard < SHARDS; shard++) await world.append(shard, 1);

@@ -4,6 +4,7 @@ import { KafkaPublisher } from '../../src/broker/kafka/publisher.js';
 import { topicOf } from '../../src/broker/kafka/records.js';
 import { silentLogger as logger } from '../../src/platform/logger.js';
 import { describeKafka, kafka, kafkaBrokers, uniqueName } from '../support/kafka.js';
+import { untilLed } from '../support/kafka/tools.js';
 import { publisherContract, type PublisherWorld } from './publisher.js';
 
 const SETTINGS = {
@@ -28,11 +29,14 @@ function world(): Promise<PublisherWorld> {
     createTopic: (log, partitions, config = {}) =>
       kafka.createTopic(topicOf(app, log), { partitions, config }),
     deleteTopic: (log) => kafka.deleteTopic(topicOf(app, log)),
+    led: (logs) =>
+      kafka.withAdmin(async (admin) => {
+        for (const log of logs) await untilLed(admin, topicOf(app, log));
+      }),
     removeBefore: (log, partition, offset) =>
       kafka.withAdmin(async (admin) => {
         const topic = topicOf(app, log);
-        // So that it knows the partition's leader.
-        await admin.fetchTopicOffsets(topic);
+        await untilLed(admin, topic);
         await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
       }),
     writeForeign: (log, partition) =>
@@ -71,7 +75,7 @@ describeKafka('with a broker', () => {
     await publisher.remove([old]);
     await publisher.remove([old]);
     await expect
-      .poll(() => publisher.topic(old), { timeout: 10_000 })
+      .poll(() => publisher.topic(old), { timeout: 60_000 })
       .toMatchObject({ partitions: undefined });
     expect(await publisher.topic(next)).toMatchObject({ partitions: 2 });
     // Nobody makes it again by looking at it.

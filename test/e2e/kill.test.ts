@@ -58,7 +58,7 @@ afterAll(async () => {
   if (pid !== undefined) process.kill(pid, 'SIGTERM');
   await running?.ended;
   await clone?.remove();
-}, 30_000);
+}, 120_000);
 
 /** Sends a command until it is answered, always with the same key; a killed server and 503 are tried again. */
 async function command(

@@ -49,7 +49,7 @@ async function stop(child: ChildProcess): Promise<void> {
   process.kill(-child.pid, 'SIGINT');
   await ended;
   // npm may be gone before Node has drained.
-  await vi.waitFor(async () => expect(await alive(tree.slice(1))).toEqual([]), { timeout: 15_000 });
+  await vi.waitFor(async () => expect(await alive(tree.slice(1))).toEqual([]), { timeout: 60_000 });
 }
 
 async function alive(pids: readonly number[]): Promise<number[]> {
@@ -78,7 +78,7 @@ async function read(command: string): Promise<unknown> {
   return JSON.parse(await type(command)) as unknown;
 }
 const soon = (command: string, expected: object): Promise<unknown> =>
-  vi.waitFor(async () => expect(await read(command)).toMatchObject(expected), { timeout: 10_000 });
+  vi.waitFor(async () => expect(await read(command)).toMatchObject(expected), { timeout: 60_000 });
 
 function begin(command: string, args: readonly string[]): { child: ChildProcess; printed: () => string } {
   const child = spawn(command, args, {
@@ -120,14 +120,14 @@ test('try it: an order, its payment, the view, the query; its changes on a socke
     10_000,
   );
   await type(place.replaceAll('o-1', 'o-2'));
-  await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}placed {2}900 cents\n/), 10_000);
+  await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}placed {2}900 cents\n/), 60_000);
 
   // Stopped with Ctrl-C and started again (kill.test.ts does it with kill -9): nothing is lost, the watcher goes on.
   await stop(running.child);
   running = await npmStart(clone.dir, env);
   await soon(view, row);
   await type(pay.replaceAll('o-1', 'o-2'));
-  await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}paid {2}900 cents\n/), 15_000);
+  await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}paid {2}900 cents\n/), 60_000);
   expect(watcher.printed()).not.toMatch(/reset/);
   await stop(watcher.child);
 }, 90_000);
@@ -143,7 +143,7 @@ test('the commands of docs/http.md', async () => {
   const answers: string[] = [];
   for (const { text } of blocks) {
     // The block as a whole, as one may go on with what another found; its views may be asked a moment too early.
-    answers.push(await vi.waitFor(() => type(text), { timeout: 10_000, interval: 200 }));
+    answers.push(await vi.waitFor(() => type(text), { timeout: 60_000, interval: 200 }));
   }
   expect(answers[0]).toContain('"streamId":"o-100","version":1');
   expect(answers.join('\n')).toMatch(/^etag: "r\w+-\d+"/m);
@@ -158,7 +158,7 @@ test('what a team writes compiles, and runs', async () => {
   await stop(running.child);
   const [npx = '', ...args] = (await blockWith('README.md', 'sh', 'npx tidemark start app.ts')).split(' ');
   const app = begin(npx, args);
-  await vi.waitFor(() => expect(app.printed()).toContain('counters is running; Ctrl-C stops it.'), 30_000);
+  await vi.waitFor(() => expect(app.printed()).toContain('counters is running; Ctrl-C stops it.'), 60_000);
   const [count = '', view = '', ...more] = commandsIn(
     await blockWith('README.md', 'sh', '/commands/counter/visits/count'),
   );

@@ -149,7 +149,7 @@ async function checkTopics(changes: number): Promise<void> {
   const app = env['TIDEMARK_TEST_APP'] ?? '';
   const different = async (topic: string): Promise<number> =>
     new Set((await kafka.readAll(topic)).map(({ headers }) => headers['ce_id'])).size;
-  const patience = { timeout: 15_000 };
+  const patience = { timeout: 60_000 };
   await expect.poll(() => different(`${app}.order`), patience).toBe(2 * ORDERS);
   await expect.poll(() => different(`${app}.order_summary.v1.changes`), patience).toBe(changes);
 }

@@ -56,7 +56,7 @@ test('so does a transaction, which gives its connection up', async () => {
   expect(isUnavailable(await failed)).toBe(true);
   proxy.mode = 'pass';
   expect(await db.query('SELECT 2')).toEqual([[2]]);
-}, 20_000);
+}, 60_000);
 
 test('a change of the schema may take longer', async () => {
   const slow = db.transaction((tx) => tx.query<[number]>('SELECT 3 FROM pg_sleep(0.2)'), { unbounded: true });

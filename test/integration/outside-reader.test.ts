@@ -17,7 +17,7 @@ import type { KafkaRecord } from '../support/kafka/tools.js';
 import { freshDatabase, type FreshDatabase } from '../support/postgres.js';
 
 const SHARDS = 4;
-const WAIT = { timeout: 20_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 const run = promisify(execFile);
 const { aggregates, projections, queries } = orders;
 const app = defineApp({

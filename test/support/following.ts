@@ -51,7 +51,7 @@ export class Following {
   /** Resolves when a shard has all up to a seq, once and in order. */
   async has(shard: number, last: number): Promise<void> {
     await expect
-      .poll(() => this.seqs.get(shard)?.at(-1) ?? 0, { timeout: 10_000, interval: 5 })
+      .poll(() => this.seqs.get(shard)?.at(-1) ?? 0, { timeout: 60_000, interval: 5 })
       .toBeGreaterThanOrEqual(last);
     expect(this.seqs.get(shard)).toEqual(upTo(last));
   }

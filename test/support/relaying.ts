@@ -166,7 +166,7 @@ export const relayed = ({ db }: RelayingProcess): Promise<void> =>
         JSON.stringify([...(await cursors(db))]) ===
         JSON.stringify([...(await heads(db))].sort(([a], [b]) => a - b)),
       {
-        timeout: 20_000,
+        timeout: 60_000,
       },
     )
     .toBe(true)

@@ -12,9 +12,13 @@ export interface ProjectorRole extends RoleLayer {
   readonly projections: Projections;
 }
 
+/** Whether changes that were made here are handed to followers in this process, rather than read again. */
+const followsChanges = ({ config: { roles }, kafka }: Context): boolean =>
+  roles.includes('gateway') || (roles.includes('relay') && kafka !== undefined);
+
 /** @param build runs a build of one of its versions */
 export function createProjectorRole(context: Context, build: BuildersOptions['run']): ProjectorRole {
-  const { app, config, kafka, databases, announcer, recent, leases, logger, metrics } = context;
+  const { app, config, databases, announcer, recent, leases, logger, metrics } = context;
   const db = databases.open('projector', Math.max(config.poolSize, 2 * app.projections.length + 1));
   const { feed, away } = eventFeed(context, db);
   const observer = projectorMetrics(metrics);
@@ -24,7 +28,7 @@ export function createProjectorRole(context: Context, build: BuildersOptions['ru
     feed,
     leases,
     announcer,
-    ...(config.roles.includes('gateway') && !kafka ? { recent: recent.changes } : {}),
+    ...(followsChanges(context) ? { recent: recent.changes } : {}),
     logger,
     directives: context.registry,
     observer,

@@ -3,18 +3,18 @@ import { KafkaPublisher } from '../../broker/kafka/publisher.js';
 import type { KafkaSettings } from '../../broker/kafka/settings.js';
 import { PostgresFeed } from '../../broker/postgres/feed.js';
 import type { AnyApp } from '../../domain/app.js';
-import { readRawShard } from '../../event-store/raw-reads.js';
 import { DeadLetters } from '../../outbox/dead-letters.js';
 import { ensureOwner } from '../../outbox/owner.js';
 import { readPending, type Pending } from '../../outbox/pending.js';
 import { Relay } from '../../outbox/relay.js';
 import { Told, type RelayedLog, type RelayEntry } from '../../outbox/types.js';
 import { service } from '../../platform/lifecycle.js';
+import { endedWithin } from '../../platform/pause.js';
 import type { Database } from '../../platform/postgres/database.js';
-import { readRawChanges } from '../../projections/change-log.js';
-import { changeLogOf } from '../../projections/names.js';
 import type { Context, RoleLayer } from '../context.js';
 import { outboxGauges, outboxMetrics } from '../metrics/outbox.js';
+import { publishedChanges } from '../published-changes.js';
+import { rawReader } from './raw-reader.js';
 
 /** For pages and openings; cursors and looks go between them. */
 const CONNECTIONS = 6;
@@ -25,24 +25,7 @@ const PATIENCE_MS = 2_000;
 /** The logs of an application that go to Kafka: in the versions of this code. */
 export function relayedLogs(app: Pick<AnyApp, 'aggregates' | 'views'>): readonly RelayedLog[] {
   const events = app.aggregates.map(({ name }): RelayedLog => ({ kind: 'events', log: name }));
-  const changes = app.views.map((view): RelayedLog => {
-    const { name: projection, version } = view;
-    return { kind: 'changes', log: changeLogOf(view), projection, version };
-  });
-  return [...events, ...changes];
-}
-
-/** Reads any of the logs as they are. */
-function readerOf(db: Database, logs: readonly RelayedLog[]) {
-  const projections = new Map(
-    logs.flatMap((one) => (one.kind === 'changes' ? [[one.log, one.projection] as const] : [])),
-  );
-  return (log: string, shard: number, after: number, limit: number) => {
-    const projection = projections.get(log);
-    return projection === undefined
-      ? readRawShard(db, log, shard, after, limit)
-      : readRawChanges(db, projection, log, shard, after, limit);
-  };
+  return [...events, ...app.views.map(publishedChanges)];
 }
 
 /** What waits, as last heard: /metrics answers whatever Postgres does. */
@@ -60,12 +43,7 @@ function pendingOf(db: Database, logs: readonly RelayedLog[]): () => Promise<rea
       })
       .catch(() => undefined)
       .finally(() => (asking = undefined));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS);
-    });
-    await Promise.race([asking, late]);
-    clearTimeout(timer);
+    await endedWithin(asking, PATIENCE_MS);
     return known;
   };
 }
@@ -81,7 +59,7 @@ export function createRelayRole(context: Context, kafka: KafkaSettings): RoleLay
     ...shared,
     logs,
     feed: new PostgresFeed<RelayEntry>({
-      read: readerOf(db, logs),
+      read: rawReader(db, logs, context.recent),
       wakeups,
       leases,
       logger,

@@ -60,8 +60,6 @@ interface Shard {
 interface Place {
   /** Seq of the last entry that was given to it. */
   given: number;
-  /** What that was at the last look of the probe; undefined before the first one since the shard was opened. */
-  looked: number | undefined;
   /** Entries that it got from Postgres since it last got one from the inbox. */
   behind: number;
 }
@@ -161,24 +159,9 @@ export class LogStream<E extends Sequenced> {
       shard.looked = head.head;
       // Where its readers are to begin is for them to say: the log begins anew, or at a fork.
       if (changed) for (const reader of this.#readers) reader.loop(head.shard)?.reopen();
-      this.#findStepBack(head.shard, shard, head.head);
+      // What stands here is of another time where Postgres went back.
+      for (const reader of this.#readers) if (reader.loop(head.shard)?.looked(head.head)) shard.inbox.drop();
       this.#findTail(head.shard, shard, Math.min(before, head.head));
-    }
-  }
-
-  /**
-   * Postgres does not reach any more what was given a look ago: it was restored, or failed over and lost its tail. Its readers say
-   * where they stand now; else they would rest until it has grown past where they were.
-   */
-  #findStepBack(at: number, shard: Shard, head: number): void {
-    for (const reader of this.#readers) {
-      const place = reader.places.get(at);
-      if (!place) continue;
-      const before = place.looked;
-      place.looked = place.given;
-      if (before === undefined || head >= before) continue;
-      shard.inbox.drop();
-      reader.loop(at)?.reopen();
     }
   }
 
@@ -246,7 +229,7 @@ export class LogStream<E extends Sequenced> {
     const shard = this.#shards[at];
     if (!shard) return this.#options.read(at, after, limit);
     const { inbox } = shard;
-    const place = reader.places.get(at) ?? { given: after, looked: undefined, behind: 0 };
+    const place = reader.places.get(at) ?? { given: after, behind: 0 };
     reader.places.set(at, place);
     place.given = after;
     this.#flow(at);

@@ -1,5 +1,5 @@
 /** Makes topics with our number of partitions, checks those that are there, and takes away those of versions that are gone. */
-import { TidemarkError } from '../../platform/errors.js';
+import { isTidemarkError, TidemarkError } from '../../platform/errors.js';
 import type { Logger } from '../../platform/logger.js';
 import { backoff } from '../../platform/pause.js';
 import { within, type Cluster } from './wire/cluster.js';
@@ -10,6 +10,8 @@ import { API } from './wire/link.js';
 const ENSURE_MS = 30_000;
 /** A broker’s time to make or delete them, before it answers that it is still at it. */
 const BROKER_MS = 4_000;
+/** Times that they are made again where whoever is to make them does not answer. */
+const MAKE_AGAIN = 5;
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
 
@@ -60,7 +62,7 @@ export class Topics {
         await this.#cluster.look(names);
         const missing = wanted.filter(({ topic }) => !this.#isThere(topic));
         if (missing.length === 0) break;
-        if (!missing.every(({ topic }) => this.#isComing(topic))) await this.#make(missing);
+        if (!missing.every(({ topic }) => this.#isComing(topic))) await this.#tryToMake(missing, attempt);
         // A broker may not have heard of a topic yet that another one has made; nothing tells when it has.
         await pause(attempt);
       }
@@ -100,6 +102,15 @@ export class Topics {
   /** It was made, and has no leaders yet. */
   #isComing(topic: string): boolean {
     return this.#cluster.view(topic)?.error === CODE.leaderNotAvailable;
+  }
+
+  /** A broker that has just died is named as the controller for a while; the next look may name another one. */
+  async #tryToMake(missing: readonly WantedTopic[], attempt: number): Promise<void> {
+    try {
+      await this.#make(missing);
+    } catch (error) {
+      if (attempt >= MAKE_AGAIN || !isTidemarkError(error, 'broker_unavailable')) throw error;
+    }
   }
 
   async #make(missing: readonly WantedTopic[]): Promise<void> {

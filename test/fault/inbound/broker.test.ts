@@ -7,7 +7,7 @@ import { startKafka } from '../../support/kafka/cluster.js';
 import { kafkaTools } from '../../support/kafka/tools.js';
 import { freshDatabase } from '../../support/postgres.js';
 
-const WAIT = { timeout: 30_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 describeKafkaCluster('a broker that is killed', () => {
   test('is waited for; what was done is not done again, what is dead is buried once it is back', async () => {

@@ -42,7 +42,7 @@ it('what was in is in, and the rest comes in', async () => {
     process.kill(pid, signal);
     killed = true;
     await acting;
-    await expect.poll(() => isServed(one.db), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => isServed(one.db), { timeout: 60_000 }).toBe(true);
   }
   for (let n = 0; n < 5; n++) await season.act();
   await one.caughtUp();

@@ -103,7 +103,7 @@ it('locks that others hold: deadlocks, time that is over, statements that are ca
                 pid,
               ])
             ).length,
-          { timeout: 5_000 },
+          { timeout: 60_000 },
         )
         .toBe(0);
       await tx.query('SELECT 1');

@@ -43,7 +43,7 @@ const Books = projection('books', {
 const ALL = 'api,relay,projector,gateway';
 const WITH = { KAFKA_BROKERS: kafkaBrokers.join(',') };
 const WITHOUT = {};
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 
 let postgres: FreshDatabase;
 let app: ReturnType<typeof notesApp>;

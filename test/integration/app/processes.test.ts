@@ -108,7 +108,7 @@ describe('a role per process', () => {
     expect(behind.status).toBe(503);
     expect(await behind.json()).toMatchObject({ code: 'projection_behind' });
     await expect
-      .poll(async () => (await readiness(api)).projections['notes']?.lag, { timeout: 5_000 })
+      .poll(async () => (await readiness(api)).projections['notes']?.lag, { timeout: 60_000 })
       .toBe(1);
     expect((await readiness(api)).ready).toBe(true);
     await start('projector');
@@ -124,7 +124,7 @@ describe('a projection that halts', () => {
     const lost = await write(all, 'n-3', 'boom');
     const halted = { state: 'halted', version: 1, lag: expect.any(Number) };
     await expect
-      .poll(async () => (await readiness(all)).projections['fragile'], { timeout: 5_000 })
+      .poll(async () => (await readiness(all)).projections['fragile'], { timeout: 60_000 })
       .toMatchObject(halted);
     const report = await readiness(all);
     expect(report.ready).toBe(true);
@@ -141,7 +141,7 @@ describe('a projection that halts', () => {
     expect([bad.status, ((await bad.json()) as { code: string }).code]).toEqual([503, 'projection_halted']);
     const lag = /^tidemark_projection_lag_events\{projection="fragile",version="1"\} (\d+)$/m;
     await expect
-      .poll(async () => Number(lag.exec(await metrics(all))?.[1]), { timeout: 5_000 })
+      .poll(async () => Number(lag.exec(await metrics(all))?.[1]), { timeout: 60_000 })
       .toBeGreaterThan(0);
   });
 });

@@ -94,7 +94,8 @@ it('answers with all rows, or that it is being built', async () => {
         body: JSON.stringify({ shelf: `s-${n % 3}` }),
       });
     await Promise.all(Array.from({ length: ITEMS }, (_, n) => add(n)));
-    const live = await subscribeTo(reader.urls.realtime ?? '', 'items', {});
+    const subscribed = () => subscribeTo(reader.urls.realtime ?? '', 'items', {});
+    let live = await subscribed();
     await live.until((rows) => rows.size === ITEMS);
 
     let going = true;
@@ -113,7 +114,7 @@ it('answers with all rows, or that it is being built', async () => {
       await rebuildProjection(db, Items);
       await expect
         .poll(async () => (await fetch(`${reader.urls.http}/views/items?limit=1`)).status, {
-          timeout: 20_000,
+          timeout: 60_000,
         })
         .toBe(200);
     }
@@ -121,10 +122,16 @@ it('answers with all rows, or that it is being built', async () => {
     for (const seen of await Promise.all(readers)) {
       expect([...seen.keys()].toSorted()).toEqual([`${ITEMS} rows`, 'projection_building']);
     }
-    // Who is live has all rows all the while, and those of the last build in the end.
+    // Who is live has all rows all the while, and those of the last build in the end; or was told to subscribe again, where
+    // a build took so long that it was heard of.
     const last = await add(ITEMS);
     expect(last.status).toBe(200);
-    await live.until((rows) => rows.size === ITEMS + 1);
+    const hasAll = () => live.until((rows) => rows.size === ITEMS + 1);
+    await hasAll().catch(async (error: unknown) => {
+      expect(String(error)).toContain('projection_building');
+      live = await subscribed();
+      await hasAll();
+    });
     await live.close();
   } finally {
     await Promise.all(runtimes.map((runtime) => runtime.stop()));

@@ -134,12 +134,12 @@ test.each([
   '%s: a process that is stopped in the middle stops in order, and the next one goes on',
   async (_where, appModule) => {
     const first = await started(appModule);
-    await expect.poll(() => db.query('SELECT FROM tidemark.builds'), { timeout: 20_000 }).not.toHaveLength(0);
+    await expect.poll(() => db.query('SELECT FROM tidemark.builds'), { timeout: 60_000 }).not.toHaveLength(0);
     await first.stop();
     expect(log.filter(({ level }) => level !== 'info')).toEqual([]);
     expect(log.at(-1)).toMatchObject({ msg: 'stopped' });
     const second = await started(appModule);
-    await expect.poll(async () => (await readyz(second)).status, { timeout: 30_000 }).toBe(200);
+    await expect.poll(async () => (await readyz(second)).status, { timeout: 60_000 }).toBe(200);
     expect(await allFaults()).toEqual([]);
   },
   60_000,
@@ -149,7 +149,7 @@ test('a module that has another definition now is not what is built from', async
   // The bench of another application: it has no such projection.
   const other = fileURLToPath(new URL('../../../examples/joins/app.ts', import.meta.url));
   const runtime = await started(other);
-  await expect.poll(async () => (await readyz(runtime)).status, { timeout: 30_000 }).toBe(200);
+  await expect.poll(async () => (await readyz(runtime)).status, { timeout: 60_000 }).toBe(200);
   expect(log.filter(({ level }) => level === 'warn').map(({ msg }) => msg)).toContain(
     'the build cannot have a thread of its own, and runs between what else this process does',
   );

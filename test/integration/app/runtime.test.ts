@@ -74,7 +74,7 @@ describe('a process with all roles', () => {
       expect(await (await fetch(`${runtime.urls.http}/livez`)).json()).toEqual({ live: true });
       await expect
         .poll(async () => (await readyz(runtime)).body.projections['order_summary']?.state, {
-          timeout: 10_000,
+          timeout: 60_000,
         })
         .toBe('live');
       const { status, body } = await readyz(runtime);
@@ -267,7 +267,7 @@ describe('a database that goes away', () => {
         expect((await readyz(runtime)).status).toBe(200);
         proxy.mode = 'lose-answers';
         await expect
-          .poll(() => readyz(runtime), { timeout: 10_000 })
+          .poll(() => readyz(runtime), { timeout: 60_000 })
           .toMatchObject({
             status: 503,
             body: { ready: false, reasons: [expect.stringContaining('the database does not answer')] },
@@ -277,7 +277,7 @@ describe('a database that goes away', () => {
         expect(refused.status).toBe(503);
         expect(await refused.json()).toMatchObject({ code: 'database_unavailable' });
         proxy.mode = 'pass';
-        await expect.poll(async () => (await readyz(runtime)).status, { timeout: 10_000 }).toBe(200);
+        await expect.poll(async () => (await readyz(runtime)).status, { timeout: 60_000 }).toBe(200);
         expect((await place(runtime, 'o-again')).status).toBe(200);
       });
     } finally {

@@ -16,6 +16,6 @@ test('the projector role looks at the change logs', async () => {
         expect(text).toMatch(new RegExp(`tidemark_change_log_bytes\\{log="${name}.v${version}"\\} [1-9]`));
       }
     },
-    { timeout: 15_000, interval: 100 },
+    { timeout: 60_000, interval: 100 },
   );
 });

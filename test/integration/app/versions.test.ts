@@ -110,7 +110,7 @@ const readyz = async (runtime: Runtime): Promise<{ status: number; body: Readine
   return { status, body: body as Readiness };
 };
 const becomesReady = (runtime: Runtime): Promise<void> =>
-  expect.poll(async () => (await readyz(runtime)).status, { timeout: 15_000 }).toBe(200);
+  expect.poll(async () => (await readyz(runtime)).status, { timeout: 60_000 }).toBe(200);
 const listen = (runtime: Runtime) => subscribeTo(runtime.urls.realtime ?? '', 'notes', {});
 const building = { code: 'projection_building' };
 
@@ -223,7 +223,7 @@ describe('operators', () => {
     await becomesReady(api);
     await pauseProjection(db, NotesV2);
     await expect
-      .poll(async () => (await readyz(api)).body.projections['notes']?.state, { timeout: 5_000 })
+      .poll(async () => (await readyz(api)).body.projections['notes']?.state, { timeout: 60_000 })
       .toBe('paused');
     const token = await write(api, 'n-3', 'while it pauses');
     const since = performance.now();

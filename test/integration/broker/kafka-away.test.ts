@@ -7,7 +7,7 @@ import { topicOf } from '../../../src/broker/kafka/records.js';
 import { silentLogger as logger } from '../../../src/platform/logger.js';
 import { describeKafkaCluster, uniqueName } from '../../support/kafka.js';
 import { startKafka, type KafkaCluster } from '../../support/kafka/cluster.js';
-import { kafkaTools } from '../../support/kafka/tools.js';
+import { kafkaTools, untilLed } from '../../support/kafka/tools.js';
 import { outgoingEvent, outgoingEvents } from '../../support/outgoing.js';
 
 /** Three brokers at once, on a machine with two cores that others use too. */
@@ -121,18 +121,20 @@ describeKafkaCluster('of three brokers', { timeout: TEST_MS }, () => {
   /** A topic whose partition n is on broker n + 1 alone. */
   async function spread(sendMs: number): Promise<KafkaPublisher> {
     const { publisher, app } = publisherOf(started().brokers, { sendMs });
-    await kafkaTools(started().brokers).withAdmin((admin) =>
-      admin.createTopics({
-        waitForLeaders: true,
+    const topic = topicOf(app, orders);
+    await kafkaTools(started().brokers).withAdmin(async (admin) => {
+      await admin.createTopics({
+        waitForLeaders: false,
         topics: [
           {
-            topic: topicOf(app, orders),
+            topic,
             replicaAssignment: [0, 1, 2].map((partition) => ({ partition, replicas: [partition + 1] })),
             configEntries: [{ name: 'min.insync.replicas', value: '1' }],
           },
         ],
-      }),
-    );
+      });
+      await untilLed(admin, topic);
+    });
     await publisher.ensure([orders], 3);
     await Promise.all(
       [0, 1, 2].map((shard) => publisher.publish(orders, shard, outgoingEvents(shard, 1, 1))),

@@ -47,14 +47,14 @@ it('only what has not begun is taken back', async () => {
   };
   const stats = () => commands.bus.stats;
   const running = send();
-  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 1, waiting: 0 }));
+  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 1, waiting: 0 }), 60_000);
   const waiting = send();
-  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 2, waiting: 1 }));
+  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 2, waiting: 1 }), 60_000);
   waiting.destroy();
-  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 1, waiting: 0 }));
+  await vi.waitFor(() => expect(stats()).toMatchObject({ inFlight: 1, waiting: 0 }), 60_000);
   running.destroy();
   open();
-  await vi.waitFor(() => expect(stats().inFlight).toBe(0));
+  await vi.waitFor(() => expect(stats().inFlight).toBe(0), 60_000);
   expect(await commands.store.readStream({ category: 'ledger', streamId: 'left', limit: 9 })).toHaveLength(1);
   expect(commands.finished.map(({ outcome, code }) => [outcome, code])).toEqual([
     ['failed', 'aborted'],

@@ -63,7 +63,7 @@ test('after a restore, a new epoch turns old positions away', async () => {
 
   const old = `${app.urls.http}/views/order_summary/o-1?after=${before.token}`;
   await vi.waitFor(async () => expect((await fetch(old)).status).toBe(410), {
-    timeout: 15_000,
+    timeout: 60_000,
     interval: 200,
   });
   await place('o-2');

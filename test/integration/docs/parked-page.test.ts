@@ -47,7 +47,7 @@ test('its TypeScript compiles and runs', { timeout: 60_000 }, async () => {
   expect(await program.run()).toMatchObject({ code: 0 });
 });
 
-test('its session is what the commands print', { timeout: 30_000 }, async () => {
+test('its session is what the commands print', { timeout: 60_000 }, async () => {
   await send('i-16', 'issue', { lines: [{ cents: 100 }] });
   await send('i-17', 'issue', { lines: [] });
   const token = await send('i-17', 'pay', {});

@@ -207,7 +207,7 @@ describe('the end of keys', () => {
       options: { keepKeysMs: 1, purgeIntervalMs: 20 },
     });
     await short.store.append({ streams: [order('s', 0)], idempotency: claim('s') });
-    await expect.poll(() => keysOf(short), { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => keysOf(short), { timeout: 60_000 }).toBe(0);
     expect(await allEvents(short.db)).toHaveLength(1);
     await short.close();
   });

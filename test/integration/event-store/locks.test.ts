@@ -64,7 +64,7 @@ test('shards are locked by log and shard, whatever the order of the request', as
       await lock(tx, 'account', 9);
       const again = streams.map((stream) => ({ ...stream, expected: round, events: order('x', 0).events }));
       append = open.store.append({ streams: again });
-      await expect.poll(waiting, { timeout: 5_000 }).toBe(1);
+      await expect.poll(waiting, { timeout: 60_000 }).toBe(1);
       // It waits for the first of its locks and holds none of the later ones.
       await lock(tx, 'order', 2, 'NOWAIT');
     });
@@ -106,7 +106,7 @@ test('appends over many shards from several stores never deadlock', async () => 
     return row?.[0] ?? -1;
   };
   // Backends report their figures when they end.
-  await expect.poll(backends, { timeout: 10_000 }).toBe(0);
+  await expect.poll(backends, { timeout: 60_000 }).toBe(0);
   expect(await deadlocks()).toBe(0);
 });
 
@@ -191,7 +191,7 @@ test('while a snapshot is held, appends update no row and leave no dead one', as
                WHERE schemaname = 'held' AND relname = ANY($1) ORDER BY relname`,
               [tables],
             ),
-          { timeout: 10_000 },
+          { timeout: 60_000 },
         )
         .toEqual(tables.toSorted().map((name) => [name, true, 0, 0, 0]));
     },

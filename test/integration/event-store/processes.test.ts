@@ -97,7 +97,7 @@ test('three processes write, one is killed with -9', async () => {
   const [victim] = writers;
   let over = false;
   const followed = follow(() => over);
-  await expect.poll(() => victim?.got.size ?? 0, { timeout: 20_000, interval: 5 }).toBeGreaterThan(50);
+  await expect.poll(() => victim?.got.size ?? 0, { timeout: 60_000, interval: 5 }).toBeGreaterThan(50);
   victim?.child.kill('SIGKILL');
   await Promise.all(writers.map(({ ended }) => ended));
   over = true;

@@ -11,7 +11,7 @@ import { startFlakyProxy } from '../../support/flaky-proxy.js';
 import { randomFrom } from '../../support/random.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
-const WAIT = { timeout: 15_000, interval: 20 };
+const WAIT = { timeout: 60_000, interval: 20 };
 const kafka = kafkaTools(kafkaBrokers);
 const running: RunningInbound[] = [];
 let pg: FreshDatabase;

@@ -7,7 +7,7 @@ import { bankOf, deposits } from '../../support/inbound.js';
 import { describeKafka, kafka, kafkaBrokers, uniqueName } from '../../support/kafka.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
-const WAIT = { timeout: 25_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 const running: Runtime[] = [];
 let pg: FreshDatabase;
 

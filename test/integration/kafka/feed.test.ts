@@ -13,7 +13,7 @@ import { describeKafka, kafka, kafkaBrokers } from '../../support/kafka.js';
 import { kafkaThings, testProducer, type KafkaThings } from '../../support/kafka/things.js';
 import { LOG } from '../../support/things.js';
 
-const WAIT = { timeout: 15_000, interval: 20 };
+const WAIT = { timeout: 60_000, interval: 20 };
 
 let producer: Producer;
 beforeAll(async () => {

@@ -42,7 +42,7 @@ async function processesOf(folder: string): Promise<string[]> {
 }
 
 /** Nothing tells of the end of what is not our child. */
-const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 20_000, interval: 50 });
+const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 60_000, interval: 50 });
 
 describeKafkaCluster('a Kafka of our own', () => {
   it('keeps its data over kill -9 of npm run kafka', async () => {

@@ -98,7 +98,7 @@ describeKafka('members of a group', () => {
     };
     const settled = (): Promise<void> =>
       expect
-        .poll(() => heads.map((_, shard) => checkpoints.at(shard)), { timeout: 10_000, interval: 10 })
+        .poll(() => heads.map((_, shard) => checkpoints.at(shard)), { timeout: 60_000, interval: 10 })
         .toEqual(heads)
         .then();
     for (const kind of ['postgres', 'kafka', 'kafka', 'postgres', 'kafka', 'kafka'] as const) {

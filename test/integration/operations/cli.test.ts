@@ -49,7 +49,7 @@ beforeAll(async () => {
     ['c', 5],
   ] as const)
     await pay(id, cents);
-  await vi.waitFor(async () => expect(await parked()).toEqual([{ key: 'c', queued: 2 }]), 10_000);
+  await vi.waitFor(async () => expect(await parked()).toEqual([{ key: 'c', queued: 2 }]), 60_000);
 });
 afterAll(async () => {
   await runtime?.stop();
@@ -170,7 +170,7 @@ test('replay: what still cannot be folded stays, what is mended goes in', async 
 test('skip leaves one event out and says why; accept is told', async () => {
   vi.stubEnv('OPERATED_BAD', '13');
   await pay('b', 13);
-  await vi.waitFor(async () => expect(await parked()).toEqual([{ key: 'b', queued: 1 }]), 10_000);
+  await vi.waitFor(async () => expect(await parked()).toEqual([{ key: 'b', queued: 1 }]), 60_000);
   expect(await type('parked accept purses')).toMatchObject({
     code: 0,
     stdout: 'purses v1 may become ready while keys are parked (1 key now)\n',
@@ -201,7 +201,7 @@ test('a new version: compared, shown in the view, the old one dropped when nobod
   await runtime.stop();
   vi.stubEnv('OPERATED_BAD', '');
   await start(2);
-  await vi.waitFor(async () => expect((await fetch(`${runtime.urls.http}/readyz`)).status).toBe(200), 10_000);
+  await vi.waitFor(async () => expect((await fetch(`${runtime.urls.http}/readyz`)).status).toBe(200), 60_000);
   const diff = await type('projections diff purses 1 v2');
   expect(diff.code).toBe(2);
   expect(diff.stdout).toMatch(

@@ -176,15 +176,17 @@ describe('parked keys', () => {
   const park = async (id: string, cents: number): Promise<void> => {
     bad.add(cents);
     await pay(id, cents);
-    await vi.waitFor(async () => expect(await parkedKeys()).toContain(id), { timeout: 5_000 });
+    await vi.waitFor(async () => expect(await parkedKeys()).toContain(id), { timeout: 60_000 });
   };
 
   test('are listed, shown, replayed once they are mended', async () => {
     await open('p-1');
     await park('p-1', 13);
     await pay('p-1', 2);
-    await vi.waitFor(async () =>
-      expect(await fits(answers.ParkedAnswer, get('parked/purses/p-1'))).toMatchObject({ queued: 2 }),
+    await vi.waitFor(
+      async () =>
+        expect(await fits(answers.ParkedAnswer, get('parked/purses/p-1'))).toMatchObject({ queued: 2 }),
+      60_000,
     );
     const { items, total } = await fits(answers.ParkedListAnswer, get('parked?projection=purses&limit=1'));
     expect([items.length, total]).toEqual([1, 1]);
@@ -295,11 +297,13 @@ describe('verify', () => {
     const { status, headers, body } = await post('projections/purses/verify', { all: true });
     expect([status, headers.get('location')]).toEqual([202, '/ops/projections/purses/verify']);
     expect(answers.VerificationBegunAnswer.parse(body).see).toBe(headers.get('location'));
-    await vi.waitFor(async () =>
-      expect(await fits(answers.VerificationStateAnswer, get('projections/purses/verify'))).toMatchObject({
-        state: 'done',
-        result: { differences: 0, complete: true, mode: 'all' },
-      }),
+    await vi.waitFor(
+      async () =>
+        expect(await fits(answers.VerificationStateAnswer, get('projections/purses/verify'))).toMatchObject({
+          state: 'done',
+          result: { differences: 0, complete: true, mode: 'all' },
+        }),
+      60_000,
     );
   });
 });
@@ -332,12 +336,12 @@ describe('versions', () => {
     answers.RebuildAnswer.parse(body);
     await vi.waitFor(
       async () => expect(await versionOf('purses')).toMatchObject({ loaded: true, ready: true, lag: 0 }),
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     );
     await vi.waitFor(
       async () => expect((await fetch(`${app.urls.http}/views/purses/a-1`)).status).toBe(200),
       {
-        timeout: 5_000,
+        timeout: 60_000,
       },
     );
     expect(await app.row(Purses, 'a-1')).toMatchObject({ cents: 5 });

@@ -73,7 +73,7 @@ describeKafka('prune', () => {
     const done = await typed([...line, '--app', APP], env);
     expect(done.stdout).toMatch(/^order_summary v2 was dropped\n/);
     expect(done.stdout).toContain(`\ntopic ${GOING} was dropped\n`);
-    await expect.poll(topics, { timeout: 5_000 }).not.toContain(GOING);
+    await expect.poll(topics, { timeout: 60_000 }).not.toContain(GOING);
 
     await tryNext();
     const answer = await fetch(`${running.urls.http}/ops/projections/prune`, {
@@ -85,7 +85,7 @@ describeKafka('prune', () => {
       dropped: [{ name: 'order_summary', version: 2 }],
       topics: { dropped: [GOING], kept: [] },
     });
-    await expect.poll(topics, { timeout: 5_000 }).not.toContain(GOING);
+    await expect.poll(topics, { timeout: 60_000 }).not.toContain(GOING);
     expect(await topics()).toContain(STAYING);
   });
 

@@ -86,8 +86,8 @@ describeKafka('Kafka has less', () => {
     await one.stop();
     await kafka.deleteTopic(topic());
     const two = await start();
-    await expect.poll(() => two.counts.again, { timeout: 10_000 }).toBe(12);
-    await expect.poll(() => two.counts.sent, { timeout: 10_000 }).toBe(12);
+    await expect.poll(() => two.counts.again, { timeout: 60_000 }).toBe(12);
+    await expect.poll(() => two.counts.sent, { timeout: 60_000 }).toBe(12);
     expect(await seqsInKafka(topic())).toEqual(allSeqs(await heads(two.db)));
   });
 
@@ -103,7 +103,7 @@ describeKafka('Kafka has less', () => {
       .poll(
         async () => [...(await seqsInKafka(topic()))].map(([shard, seqs]) => [shard, new Set(seqs).size]),
         {
-          timeout: 15_000,
+          timeout: 60_000,
         },
       )
       .toEqual([...whole].map(([shard, seqs]) => [shard, seqs.length]));
@@ -144,7 +144,7 @@ describeKafka('Kafka has more', () => {
     await restore(two, 3);
     const forks = await heads(two.db);
     await two.relay.start();
-    await expect.poll(() => two.relay.diverged.has(LOG), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => two.relay.diverged.has(LOG), { timeout: 60_000 }).toBe(true);
     expect(two.relay.concerns.join()).toMatch(
       /relay: log_diverged: log account, shard \d: Kafka ends with seq \d+, and Postgres with \d+\. .*--new-epoch/,
     );
@@ -183,7 +183,7 @@ describeKafka('Kafka has more', () => {
     await relayed(one);
     await restore(one, 2);
     await write(one, 60, 'another');
-    await expect.poll(() => one.relay.diverged.has(LOG), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => one.relay.diverged.has(LOG), { timeout: 60_000 }).toBe(true);
     expect(one.counts.sent).toBe(30);
     await mend(one);
     await relayed(one);
@@ -234,7 +234,7 @@ describeKafka('Kafka has more', () => {
     const two = await start();
     await write(two, 3);
     await expect
-      .poll(() => two.relay.concerns.join(), { timeout: 10_000 })
+      .poll(() => two.relay.concerns.join(), { timeout: 60_000 })
       .toMatch(/which this database never had/);
     expect(two.counts.sent).toBe(0);
     const [parted] = await mend(two);

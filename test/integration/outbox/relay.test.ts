@@ -73,7 +73,7 @@ describeKafka('the relay', () => {
     const one = await start();
     const two = await start();
     await expect
-      .poll(() => [one, two].map(({ relay }) => relay.shardsOf(LOG)), { timeout: 10_000 })
+      .poll(() => [one, two].map(({ relay }) => relay.shardsOf(LOG)), { timeout: 60_000 })
       .toEqual([2, 2]);
     await appendMany(one, 40, 2);
     await relayed(one);
@@ -140,7 +140,7 @@ describeKafka('the relay', () => {
     await kafka.deleteTopic(topic());
     await append(one.store, LOG, 'a-1', [noted('later')]);
     const all = allSeqs(await heads(one.db));
-    await expect.poll(() => seqsInKafka(topic()).catch(() => undefined), { timeout: 15_000 }).toEqual(all);
+    await expect.poll(() => seqsInKafka(topic()).catch(() => undefined), { timeout: 60_000 }).toEqual(all);
   });
 
   it('a send that is not answered closes its shard alone, and is sent again', async () => {

@@ -89,7 +89,7 @@ describeKafka('a process with the role relay', () => {
     await append(all, 'a-2', opened, paid(3));
     await all.inside?.caughtUp([token], 10_000);
     const letters = () => kafka.readAll(`${name}.accounts.dead-letters`).catch(() => []);
-    await expect.poll(async () => (await letters()).length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(async () => (await letters()).length, { timeout: 60_000 }).toBe(2);
     const [fault, behind] = await letters();
     expect(fault?.headers).toMatchObject({
       ce_projection: 'accounts',
@@ -106,7 +106,7 @@ describeKafka('a process with the role relay', () => {
     });
     const waits = async (): Promise<number | undefined> =>
       metric(await metricsOf(all), 'tidemark_outbox_pending{log="accounts.v1"}');
-    await expect.poll(waits, { timeout: 10_000 }).toBe(0);
+    await expect.poll(waits, { timeout: 60_000 }).toBe(0);
     const changes = await kafka.readAll(`${name}.accounts.v1.changes`);
     const last = changes.filter(({ key }) => key === 'a-2').at(-1);
     expect(JSON.parse(last?.value ?? '')).toMatchObject({ id: 'a-2', cents: 3 });
@@ -142,17 +142,17 @@ describeKafka('a process with the role relay', () => {
           projection,
         ])
       ).length;
-    await expect.poll(() => unsent('accounts'), { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => unsent('accounts'), { timeout: 60_000 }).toBe(1);
     // As another projection would have parked it, later.
     await db.query(
       `INSERT INTO tidemark.parked_events SELECT (jsonb_populate_record(p, '{"projection": "owners"}'::jsonb || jsonb_build_object('n', p.n + 1000))).*
        FROM tidemark.parked_events p`,
     );
-    await expect.poll(() => unsent('owners'), { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => unsent('owners'), { timeout: 60_000 }).toBe(0);
     expect(await kafka.readAll(topic('owners'))).toHaveLength(1);
     expect(await unsent('accounts')).toBe(1);
     await kafka.deleteTopic(topic('accounts'));
-    await expect.poll(() => unsent('accounts'), { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => unsent('accounts'), { timeout: 60_000 }).toBe(0);
     expect(await kafka.readAll(topic('accounts'))).toHaveLength(1);
     expect(await kafka.readAll(topic('owners'))).toHaveLength(1);
   });
@@ -171,7 +171,7 @@ describeKafka('a process with the role relay', () => {
     );
     const relay = await start('relay');
     const records = () => kafka.readAll(`${name}.accounts.v1.changes`).catch(() => []);
-    await expect.poll(async () => (await records()).length, { timeout: 10_000 }).toBe(11);
+    await expect.poll(async () => (await records()).length, { timeout: 60_000 }).toBe(11);
     expect((await records()).find(({ partition }) => partition === first?.[0])?.headers['ce_seq']).not.toBe(
       '1',
     );
@@ -184,12 +184,12 @@ describeKafka('a process with the role relay', () => {
       ).flat();
     const [epoch] = await epochs();
     const loaded = () => db.query(`SELECT loaded FROM tidemark.projections WHERE name = 'accounts'`);
-    await expect.poll(loaded, { timeout: 10_000 }).toEqual([[true]]);
+    await expect.poll(loaded, { timeout: 60_000 }).toEqual([[true]]);
     const token = await append(writer, 'a-0', paid(4));
     await writer.inside?.caughtUp([token], 20_000);
     const last = async () => (await records()).find(({ headers }) => headers['ce_epoch'] === epoch);
     await expect
-      .poll(async () => (await last())?.value, { timeout: 10_000 })
+      .poll(async () => (await last())?.value, { timeout: 60_000 })
       .toMatch(/"id":"a-0".*"cents":4/);
     expect((await fetch(`${relay.urls.http}/readyz`)).status).toBe(200);
     expect(metric(await metricsOf(relay), 'tidemark_outbox_diverged{log="accounts.v1"}')).toBe(0);
@@ -201,7 +201,7 @@ describeKafka('a process with the role relay', () => {
       ['a-1', 'a-2', 'a-3', 'a-4', 'a-5', 'a-6'].map((id) => append(one, id, opened, paid(1))),
     );
     const waiting = async () => metric(await metricsOf(one), 'tidemark_outbox_pending{log="account"}');
-    await expect.poll(waiting, { timeout: 10_000 }).toBe(0);
+    await expect.poll(waiting, { timeout: 60_000 }).toBe(0);
     await one.stop();
     // Restored to a moment before.
     await db.query('DELETE FROM tidemark.events WHERE version = 2');
@@ -220,7 +220,7 @@ describeKafka('a process with the role relay', () => {
         reasons: ((await answer.json()) as { reasons: string[] }).reasons.join('\n'),
       };
     };
-    await expect.poll(readyz, { timeout: 10_000 }).toMatchObject({
+    await expect.poll(readyz, { timeout: 60_000 }).toMatchObject({
       status: 200,
       reasons: expect.stringMatching(/log account, shard \d: Kafka ends with seq .*doctor --new-epoch/),
     });
@@ -242,14 +242,14 @@ describeKafka('a process with the role relay', () => {
     expect(answer.mended.map(({ log }) => log).toSorted()).toEqual(['account', 'accounts.v1', 'owners.v1']);
     expect(await epochs()).toEqual(answer.mended.map(({ log, epoch }) => [log, epoch]).toSorted());
     for (const { log, epoch } of answer.mended) expect(before.get(log)).not.toBe(epoch);
-    await expect.poll(readyz, { timeout: 10_000 }).toEqual({ status: 200, reasons: '' });
+    await expect.poll(readyz, { timeout: 60_000 }).toEqual({ status: 200, reasons: '' });
     await append(two, 'a-1', paid(9));
     const now = new Map(answer.mended.map(({ log, epoch }) => [log, epoch]));
     const fresh = async () =>
       (await kafka.readAll(`${name}.account`)).filter(
         ({ headers }) => headers['ce_epoch'] === now.get('account'),
       );
-    await expect.poll(async () => (await fresh()).at(-1)?.value, { timeout: 10_000 }).toBe('{"cents":9}');
+    await expect.poll(async () => (await fresh()).at(-1)?.value, { timeout: 60_000 }).toBe('{"cents":9}');
     expect((await doctor('--new-epoch')).stdout).toMatch(
       /^Kafka has nothing that Postgres does not: nothing was done$/m,
     );

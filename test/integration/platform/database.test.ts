@@ -30,7 +30,7 @@ describe('a connection that the server ends', () => {
     await other.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidemark:idle'`,
     );
-    await vi.waitFor(() => expect(lines.join()).toContain('idle connection lost'));
+    await vi.waitFor(() => expect(lines.join()).toContain('idle connection lost'), 60_000);
     await Promise.all([db.end(), other.end()]);
   });
 

@@ -56,7 +56,7 @@ async function member(options: { ttlMs?: number; beatMs?: number } = {}): Promis
 const counts = (scope: string): number[] => members.map(({ held }) => held.get(scope)?.size ?? 0);
 const settles = (scope: string, expected: readonly number[]): Promise<void> =>
   expect
-    .poll(() => counts(scope), { timeout: 10_000, interval: 10 })
+    .poll(() => counts(scope), { timeout: 60_000, interval: 10 })
     .toEqual(expected)
     .then();
 
@@ -83,11 +83,11 @@ describe('leases', () => {
     (await member()).join('s', 7);
     await settles('s', [4, 3]);
     (await member()).join('s', 7);
-    await expect.poll(() => counts('s').toSorted(), { timeout: 10_000 }).toEqual([1, 3, 3]);
+    await expect.poll(() => counts('s').toSorted(), { timeout: 60_000 }).toEqual([1, 3, 3]);
     const holders = members.flatMap(({ held }) => [...(held.get('s')?.keys() ?? [])]);
     expect(holders.toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6]);
     await first.leave();
-    await expect.poll(() => counts('s').toSorted(), { timeout: 10_000 }).toEqual([0, 3, 4]);
+    await expect.poll(() => counts('s').toSorted(), { timeout: 60_000 }).toEqual([0, 3, 4]);
     expect(one.log.filter((entry) => entry.startsWith('s-'))).toHaveLength(7);
   });
 
@@ -99,7 +99,7 @@ describe('leases', () => {
     three.join('writer', 1);
     expect(one.held.get('writer')?.get(0)).toBe(1);
     await one.leases.stop();
-    await expect.poll(() => counts('writer').slice(1).toSorted(), { timeout: 10_000 }).toEqual([0, 1]);
+    await expect.poll(() => counts('writer').slice(1).toSorted(), { timeout: 60_000 }).toEqual([0, 1]);
     const terms = [two, three].flatMap(({ held }) => [...(held.get('writer')?.values() ?? [])]);
     expect(terms).toEqual([2]);
   });

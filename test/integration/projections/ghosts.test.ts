@@ -88,7 +88,7 @@ async function haunted(projection: AnyReadModel) {
   };
   return { projector, told, haunting, at };
 }
-const WAIT = { timeout: 10_000, interval: 10 };
+const WAIT = { timeout: 60_000, interval: 10 };
 
 describe.each([
   ['rows of one stream each', bank, Accounts],

@@ -52,7 +52,7 @@ const paid = (cents: number, owner = 'ann') => ({ type: 'Paid', data: { cents },
 const stateOf = (process: ProjectingProcess, name: string) =>
   process.statuses().find((status) => status.name === name);
 const becomes = (process: ProjectingProcess, name: string, state: string) =>
-  expect.poll(() => stateOf(process, name)?.state, { timeout: 10_000 }).toBe(state);
+  expect.poll(() => stateOf(process, name)?.state, { timeout: 60_000 }).toBe(state);
 
 async function checkpoint(process: ProjectingProcess, projectionName: string, shard: number) {
   const points = await readCheckpoints(process.db, [{ name: projectionName, version: 1 }]);

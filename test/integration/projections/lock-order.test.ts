@@ -119,7 +119,7 @@ it('locks rows by the bytes of their keys, and change shards by number, whatever
     await one.db.transaction(async (tx) => {
       await tx.query(`${statement} FOR NO KEY UPDATE`, [held]);
       writing = write();
-      await expect.poll(waiting, { timeout: 4_000 }).toBe(1);
+      await expect.poll(waiting, { timeout: 60_000 }).toBe(1);
       for (const each of all) if (await isHeld(statement, each)) found.push(each);
     });
     await writing;

@@ -77,7 +77,7 @@ describe('a key whose fold throws', () => {
     const [a = ''] = idsOf(1);
     await append(one.store, 'account', a, [opened(), paid(1)]);
     await expect
-      .poll(() => lines.filter(({ level }) => level === 'warn').length, { timeout: 10_000 })
+      .poll(() => lines.filter(({ level }) => level === 'warn').length, { timeout: 60_000 })
       .toBeGreaterThan(0);
     expect(await parked(one)).toEqual([]);
     await slot(0);

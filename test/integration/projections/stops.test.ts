@@ -99,10 +99,10 @@ describe('a shard that stands still', () => {
     };
     // Both have had it, and it went to and fro.
     await expect
-      .poll(() => two.projections.projector('notes')?.state.state, { timeout: 10_000 })
+      .poll(() => two.projections.projector('notes')?.state.state, { timeout: 60_000 })
       .toBe('halted');
     const before = await terms();
-    await expect.poll(terms, { timeout: 10_000 }).toBeGreaterThan(before + 3);
+    await expect.poll(terms, { timeout: 60_000 }).toBeGreaterThan(before + 3);
     expect(tries.count).toBe(2);
     expect(await stops(one)).toEqual([[expect.any(Number), 'halted', 2]]);
   });

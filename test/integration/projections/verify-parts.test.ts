@@ -37,8 +37,9 @@ describe('a theatre', () => {
     const acting = (async () => {
       while (!over) await season.act();
     })();
-    const found = [];
-    for (let round = 0; round < 4; round++) {
+    const found: Awaited<ReturnType<typeof verify>>[] = [];
+    const hasCompared = () => found.some(({ compared }) => compared > 10);
+    for (let round = 0; round < 4 || !hasCompared(); round++) {
       for (const { name } of theatre.views) {
         for (const options of [ALL, { sample: 10 }, { keys: ['o-1', 'o-2', 'A1', 's-3'] }])
           found.push(await verify(name, options));
@@ -48,7 +49,6 @@ describe('a theatre', () => {
     await acting;
     const alarms = found.flatMap(({ listed }) => listed);
     expect({ seed, alarms }).toEqual({ seed, alarms: [] });
-    expect(found.some(({ compared }) => compared > 10)).toBe(true);
   });
 
   it('finds what another stream should have said otherwise', async () => {

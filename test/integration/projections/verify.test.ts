@@ -243,8 +243,9 @@ describe('a projection at work', () => {
         );
       }
     })();
-    const found = [];
-    for (let round = 0; round < 4; round++) {
+    const found: Awaited<ReturnType<typeof verify>>[] = [];
+    const hasCompared = () => found.some(({ compared }) => compared > 10);
+    for (let round = 0; round < 4 || !hasCompared(); round++) {
       for (const name of ['accounts', 'owners'])
         for (const options of [{ all: true }, { sample: 20 }, { keys: ['a-1', 'a-2', 'ann'] }])
           found.push(await verify(name, options));
@@ -253,6 +254,5 @@ describe('a projection at work', () => {
     await writing;
     const alarms = found.flatMap(({ listed }) => listed);
     expect({ seed, alarms }).toEqual({ seed, alarms: [] });
-    expect(found.some(({ compared }) => compared > 10)).toBe(true);
   });
 });

@@ -167,7 +167,7 @@ describe('a parked row', () => {
   it('is counted', async () => {
     const metrics = async () => (await get('/metrics')).text();
     await expect
-      .poll(metrics, { timeout: 5_000 })
+      .poll(metrics, { timeout: 60_000 })
       .toMatch(/^tidemark_projection_parked_keys\{projection="notes",version="1"\} 3$/m);
     expect(await metrics()).toMatch(/^tidemark_projection_parks_total\{projection="notes"\} 3$/m);
   });

@@ -36,11 +36,15 @@ export interface TopicOptions {
 
 /** Partition → the offset that its next record gets; partitions without a record are left out. */
 async function ends(admin: Admin, topic: string): Promise<Map<number, number>> {
-  // A partition may have no leader for a moment.
-  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 100));
+  await untilLed(admin, topic);
   const offsets = await admin.fetchTopicOffsets(topic);
   const filled = offsets.filter(({ low, high }) => Number(low) < Number(high));
   return new Map(filled.map(({ partition, high }) => [partition, Number(high)]));
+}
+
+/** A partition may have no leader for a moment; kafkajs’s own waiting gives up when the broker that it asks has not heard of the topic yet. */
+export async function untilLed(admin: Admin, topic: string): Promise<void> {
+  while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 /** Whether every partition has a leader that knows that it is one. */
@@ -138,8 +142,7 @@ export function kafkaTools(brokers: readonly string[]) {
     };
     await withAdmin(async (admin) => {
       await admin.createTopics({ topics: [wanted], waitForLeaders: false });
-      // kafkajs’s own waiting gives up when the broker that it asks has not heard of the topic yet.
-      while (!(await hasLeaders(admin, topic))) await new Promise((resolve) => setTimeout(resolve, 10));
+      await untilLed(admin, topic);
     });
   }
 

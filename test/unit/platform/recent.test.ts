@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Recent, type RecentOptions } from '../../../src/platform/recent.js';
 
-const offer = (seq: number, bytes = 10) => ({ seq, bytes, make: () => ({ seq }) });
+const offer = (seq: number, bytes = 10) => ({ seq, bytes, entry: { seq } });
 const seqs = (entries: readonly { seq: number }[] | undefined) => entries?.map(({ seq }) => seq);
 
 function recentAt(options: RecentOptions = {}) {
@@ -30,6 +30,18 @@ test('an old entry is not given out: the log may have been restored since', () =
   time.now = 600;
   expect(recent.after('log', 0, 0, 10)).toBeUndefined();
   expect(seqs(recent.after('log', 0, 1, 10))).toEqual([2]);
+});
+
+test('gives the entry at a seq, unless it is not here or old', () => {
+  const { recent, time } = recentAt({ maxAgeMs: 500 });
+  for (const seq of [5, 6]) recent.offer('log', 0, offer(seq));
+  expect(recent.at('log', 0, 5)).toEqual({ seq: 5 });
+  expect(recent.at('log', 0, 6)).toEqual({ seq: 6 });
+  expect(recent.at('log', 0, 4)).toBeUndefined();
+  expect(recent.at('log', 0, 7)).toBeUndefined();
+  expect(recent.at('log', 1, 5)).toBeUndefined();
+  time.now = 501;
+  expect(recent.at('log', 0, 6)).toBeUndefined();
 });
 
 test('entries of another epoch do not follow, whatever their seq', () => {

@@ -6,6 +6,7 @@ import { Kafka, logLevel, type Logger as KafkaLogger } from 'kafkajs';
 import type { MetadataAnswer } from 'kafkajs/src/protocol/requests/index.js';
 import { isTidemarkError, TidemarkError } from '../../../platform/errors.js';
 import type { Logger } from '../../../platform/logger.js';
+import { endedWithin } from '../../../platform/pause.js';
 import { connectionOptions, kafkaLog } from '../client.js';
 import { mendHeaders } from '../headers.js';
 import { mendRequestQueue } from '../queue.js';
@@ -49,14 +50,15 @@ const shuffled = <T>(items: readonly T[]): T[] =>
  * @param late called when it does
  * @throws TidemarkError `broker_unavailable` when it does; else as the promise
  */
-export function within<T>(ms: number, what: string, promise: Promise<T>, late?: () => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      late?.();
-      reject(unavailable(`${what}: no answer in ${ms} ms`));
-    }, ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
+export async function within<T>(
+  ms: number,
+  what: string,
+  promise: Promise<T>,
+  late?: () => void,
+): Promise<T> {
+  if (await endedWithin(promise, ms)) return promise;
+  late?.();
+  throw unavailable(`${what}: no answer in ${ms} ms`);
 }
 
 export class Cluster {

@@ -216,7 +216,7 @@ test('the end of a build and a rebuild from the beginning come one after the oth
           AND application_name = 'tidemark:loader' AND query NOT LIKE '%progress = $3%'`;
         expect(await on.db.query(waiting)).not.toEqual([]);
       },
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     );
     await operator.query(`SET LOCAL lock_timeout = 500`);
     await operator.query(`SELECT FROM tidemark.checkpoints WHERE projection = 'accounts' FOR UPDATE`);

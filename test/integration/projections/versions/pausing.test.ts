@@ -46,14 +46,14 @@ describe('a paused version', () => {
     const load = (async () => {
       for (; writing; sent++) await append(one.store, 'account', ids[sent % 4] ?? '', [paid]);
     })();
-    await expect.poll(total, { timeout: 10_000 }).toBeGreaterThan(20);
+    await expect.poll(total, { timeout: 60_000 }).toBeGreaterThan(20);
     await pauseProjection(two.db, Accounts);
     const still = await points();
     const then = sent;
     // The other projection goes on, and has what was appended since: time enough for whoever would write.
     const owners = () => one.db.query<[number]>('SELECT events::int FROM tidemark.owners__v1');
     await expect
-      .poll(async () => (await owners())[0]?.[0] ?? 0, { timeout: 10_000 })
+      .poll(async () => (await owners())[0]?.[0] ?? 0, { timeout: 60_000 })
       .toBeGreaterThan(then + 50);
     expect(await points()).toEqual(still);
     expect(await code(pauseProjection(one.db, Accounts))).toBe('wrong_state');
@@ -73,7 +73,7 @@ describe('a paused version', () => {
     );
     const paused = pauseProjection(two.db, Accounts).then(() => (answered = true));
     await expect
-      .poll(() => one.db.query(`SELECT FROM pg_locks WHERE NOT granted`), { timeout: 10_000 })
+      .poll(() => one.db.query(`SELECT FROM pg_locks WHERE NOT granted`), { timeout: 60_000 })
       .toHaveLength(1);
     expect(answered).toBe(false);
     await holder.query('ROLLBACK');

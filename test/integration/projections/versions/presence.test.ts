@@ -65,13 +65,13 @@ it('a process tells its versions and roles before it begins, and that it is ther
     [member, 'owners', 1, ['api', 'gateway']],
   ]);
   await expect
-    .poll(() => db.query('SELECT FROM tidemark.members WHERE member = $1', [member]), { timeout: 5_000 })
+    .poll(() => db.query('SELECT FROM tidemark.members WHERE member = $1', [member]), { timeout: 60_000 })
     .toHaveLength(1);
   const first = await seenAt(member);
-  await expect.poll(() => seenAt(member), { timeout: 5_000 }).toBeGreaterThan(first);
+  await expect.poll(() => seenAt(member), { timeout: 60_000 }).toBeGreaterThan(first);
   // Whoever took its rows away was wrong.
   await db.query('DELETE FROM tidemark.serving');
-  await expect.poll(rows, { timeout: 5_000 }).toHaveLength(2);
+  await expect.poll(rows, { timeout: 60_000 }).toHaveLength(2);
 });
 
 it('of those that have gone, the last user of each version stays, for 30 days', async () => {
@@ -91,7 +91,7 @@ it('of those that have gone, the last user of each version stays, for 30 days', 
   const third = await serve(['api']);
   await expect
     .poll(async () => (await rows()).map(([member, projection]) => `${member} ${projection}`).toSorted(), {
-      timeout: 5_000,
+      timeout: 60_000,
     })
     .toEqual([`${third.member} accounts`, `${third.member} owners`, 'late kept'].toSorted());
 });

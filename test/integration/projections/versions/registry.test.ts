@@ -77,7 +77,7 @@ describe('the registry', () => {
         await registry.look();
         return projections.map(({ name }) => registry.facts(name)?.ready);
       };
-      await expect.poll(ready, { timeout: 5_000 }).toEqual([true, true]);
+      await expect.poll(ready, { timeout: 60_000 }).toEqual([true, true]);
       let changes = 0;
       registry.onChange(() => changes++);
       await registry.look();
