@@ -10,7 +10,7 @@ const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
 const TOGETHER = [
   'test/unit/**/*.test.ts',
   'test/contract/**/*.test.ts',
-  'test/integration/{app,commands,event-store,outbox,platform,projections,queries,realtime,testing}/**/*.test.ts',
+  'test/integration/{app,commands,event-store,outbox,platform,projections,queries,realtime,rights,testing,client}/**/*.test.ts',
   'examples/**/*.test.ts',
 ];
 /** No measure of anything: how long what is waited for may take on a machine that others use too. */

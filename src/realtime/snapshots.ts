@@ -108,7 +108,8 @@ export class Snapshots {
     if (channel.window) return this.#ofWindow(log, channel.window);
     const kept = this.#kept.get(channel);
     if (kept && this.#isExact(log, channel, kept)) return Promise.resolve(asOf(log, channel, kept.snapshot));
-    if (kept && (near || kept.series >= CROWD) && this.#isNear(log, channel, kept)) return Promise.resolve(kept.snapshot);
+    if (kept && (near || kept.series >= CROWD) && this.#isNear(log, channel, kept))
+      return Promise.resolve(kept.snapshot);
     const running = this.#running.get(channel);
     if (running) return running;
     const read = this.#read(log, channel).finally(() => this.#running.delete(channel));

@@ -41,7 +41,7 @@ function waiting({ after = [], wait }: ReadOptions): Query {
   ];
 }
 
-export const sortText = (sort: string | readonly string[]): string =>
+const sortText = (sort: string | readonly string[]): string =>
   typeof sort === 'string' ? sort : sort.join(',');
 
 function listing(options: ListOptions): Query {

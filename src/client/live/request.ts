@@ -55,7 +55,7 @@ export function belongs({ key, where = {} }: LiveRequest, rowKey: string, row: A
  * By UTF-8 bytes, as the server orders texts. JavaScript compares UTF-16 units, which differs where one of them is half
  * of a pair: those stand for code points above all others.
  */
-export function compareTexts(a: string, b: string): number {
+function compareTexts(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
     const x = a.charCodeAt(at);

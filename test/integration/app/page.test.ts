@@ -67,15 +67,7 @@ test('the page is at /, asked for anew each time; what has a hash in its name is
 
 test('everything else is as without a page', async () => {
   const url = await serve();
-  for (const place of [
-    '/nothing',
-    '/assets',
-    '/assets/',
-    '/.env',
-    '/link.txt',
-    
-    
-  ]) {
+  for (const place of ['/nothing', '/assets', '/assets/', '/.env', '/link.txt']) {
     const answer = await fetch(url + place);
     expect([place, answer.status, answer.headers.get('content-type')]).toEqual([
       place,

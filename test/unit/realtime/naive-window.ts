@@ -30,7 +30,7 @@ export function naiveOrder(sort: string, a: BoardRow, b: BoardRow): number {
   return 0;
 }
 
-export const naiveFits = (row: BoardRow, where: Subscribe['where'] = {}): boolean =>
+const naiveFits = (row: BoardRow, where: Subscribe['where'] = {}): boolean =>
   Object.entries(where).every(([name, value]) => (name === 'list' ? row.list : row.done) === value);
 
 /** @param last shard → seq, as the client has it */
