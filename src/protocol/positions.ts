@@ -50,6 +50,8 @@ export interface PagePayload {
   readonly after: readonly (string | number | boolean | null)[];
   /** Heads as the first page saw them, from which every page’s cursor is made; absent where the filter has none. */
   readonly pos?: readonly ShardSeq[];
+  /** The first page had all rows of the window that it is, which its cursor said. */
+  readonly window?: string;
 }
 
 export type SignedPayload = TokenPayload | CursorPayload | PagePayload;

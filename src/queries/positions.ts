@@ -65,6 +65,7 @@ export function signPage(
     readonly epoch: string;
     readonly after: PagePayload['after'];
     readonly pos: readonly ShardSeq[] | undefined;
+    readonly window: string | undefined;
   },
 ): string {
   const payload: PagePayload = {
@@ -74,6 +75,7 @@ export function signPage(
     of: requestHash(page.of),
     after: page.after,
     ...(page.pos ? { pos: page.pos } : {}),
+    ...(page.window === undefined ? {} : { window: page.window }),
   };
   const text = signer.sign(payload);
   if (text.length <= MAX_CHARS) return text;

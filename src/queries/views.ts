@@ -134,11 +134,12 @@ export class Views {
     const pos = page ? page.pos : headsIn(heads);
     const rows = count ? found.map(([, , , , ...columns]) => columns) : [];
     const items = rows.map((columns) => rowJsonFromColumns(projection, columns));
+    // A first page that has all the rows it should have is a window; the others carry on what it said.
+    const isWhole = rows.length === Math.min(count ?? 0, request.limit);
+    const window = page ? page.window : isWhole ? request.window : undefined;
     const last = (count ?? 0) > rows.length ? rows.at(-1) : undefined;
-    const next =
-      last && signPage(signer, projection, { of, epoch, after: sortValues(projection, request, last), pos });
-    // Of a first page that has all the rows it should have.
-    const window = !page && rows.length === Math.min(count ?? 0, request.limit) ? request.window : undefined;
+    const after = last && sortValues(projection, request, last);
+    const next = after && signPage(signer, projection, { of, epoch, after, pos, window });
     return {
       json: `{"items":[${items.join(',')}],"next":${JSON.stringify(next ?? null)}}`,
       cursor: bind && pos && signCursor(signer, projection, { epoch, pos, bind, window }),

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/app/config.js';
 import { createRuntime, type Runtime } from '../../../src/app/runtime.js';
 import { silentLogger } from '../../../src/platform/logger.js';
-import { bank } from '../../support/bank.js';
+import { defineApp, type AnyApp } from '../../../src/domain/app.js';
+import { Account, Accounts, bank, Owners, SHARDS } from '../../support/bank.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import { request, type RawAnswer } from '../../support/raw-http.js';
 
@@ -12,9 +13,9 @@ let pg: FreshDatabase;
 let runtime: Runtime;
 let port = 0;
 
-async function start(env: Record<string, string>): Promise<Runtime> {
+async function start(env: Record<string, string>, app: AnyApp = bank): Promise<Runtime> {
   const config = loadConfig({ DATABASE_URL: pg.url, PORT: '0', REALTIME_PORT: '0', ...env });
-  const made = createRuntime(bank, config, { logger: silentLogger });
+  const made = createRuntime(app, config, { logger: silentLogger });
   await made.start();
   return made;
 }
@@ -100,14 +101,31 @@ const outside = Object.values(networkInterfaces())
   .find((address) => address?.internal === false && address.family === 'IPv4')?.address;
 
 test.skipIf(outside === undefined)('not a caller by another address of the machine', async () => {
-  const open = await start({ HOST: outside ?? '', TIDEMARK_ROLES: 'relay' });
+  // With everything open, nobody else can reach the port at all.
+  const HOST = outside ?? '';
+  await expect(start({ HOST, TIDEMARK_ROLES: 'relay' })).rejects.toMatchObject({ code: 'rights_off' });
+  const ruled = defineApp({
+    name: 'bank',
+    aggregates: [Account],
+    projections: [Accounts, Owners],
+    shards: SHARDS,
+    auth: {
+      authenticate: ({ token }) => ({ id: token, claims: {} }),
+      anonymous: { id: 'guest', claims: {} },
+      operate: ({ principal }) => principal.id === 'operator',
+    },
+  });
+  const open = await start({ HOST, TIDEMARK_ROLES: 'relay' }, ruled);
   try {
     expect((await fetch(`${open.urls.http}/livez`)).status).toBe(200);
+    const ask = (headers: Record<string, string>): Promise<Response> =>
+      fetch(`${open.urls.http}/ops/projections`, { headers });
     for (const headers of [{}, { host: 'localhost' }, { 'x-forwarded-for': '127.0.0.1' }]) {
-      const answer = await fetch(`${open.urls.http}/ops/projections`, { headers });
+      const answer = await ask(headers);
       expect(answer.status).toBe(403);
-      expect(await answer.json()).toMatchObject({ code: 'loopback_only' });
+      expect(await answer.json()).toMatchObject({ code: 'forbidden' });
     }
+    expect((await ask({ authorization: 'Bearer operator' })).status).toBe(200);
   } finally {
     await open.stop();
   }

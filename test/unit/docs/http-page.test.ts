@@ -8,7 +8,7 @@ import { commandOperations, streamOperations } from '../../../src/commands/opera
 import { queryOperations, viewOperations } from '../../../src/queries/openapi.js';
 
 /** Not part of the API, so not of its description. */
-const OF_THE_DOCS = ['GET /docs', 'GET /openapi.json'];
+const OF_THE_DOCS = ['GET /docs', 'GET /openapi.json', 'GET /asyncapi.json'];
 
 const routes = [
   commandOperations(orders),
