@@ -151,7 +151,12 @@ test('the commands of docs/http.md', async () => {
 
 test('what a team writes compiles, and runs', async () => {
   await writeFile(inClone('app.ts'), await blockWith('README.md', 'ts', 'defineApp'));
-  const config = { extends: './tsconfig.json', include: ['app.ts'] };
+  await writeFile(inClone('visits.tsx'), await blockWith('README.md', 'tsx', 'useLive'));
+  const config = {
+    extends: './tsconfig.json',
+    compilerOptions: { jsx: 'react-jsx' },
+    include: ['app.ts', 'visits.tsx'],
+  };
   await writeFile(inClone('tsconfig.readme.json'), JSON.stringify(config));
   expect(await type('node_modules/.bin/tsc -p tsconfig.readme.json --pretty false')).toBe('');
 
