@@ -32,3 +32,6 @@ export type OpenLine = (events: LineEvents, refresh: boolean) => Line;
 
 /** No close frame came (RFC 6455). */
 export const NO_CODE = 1006;
+
+/** The line is gone, another is there or soon will be. */
+export const MOVED = { code: 1001, reconnectInMs: 0 } as const;

@@ -6,7 +6,7 @@
 import type { ClientFrame, ServerFrame } from '../../protocol/frames.js';
 import { ClientError } from '../errors.js';
 import { newId } from '../ids.js';
-import type { Line, LineEnd, LineEvents, OpenLine } from '../socket/line.js';
+import { MOVED, type Line, type LineEnd, type LineEvents, type OpenLine } from '../socket/line.js';
 import type { TabChannel, TabPorts } from './browser.js';
 import { Hub } from './hub.js';
 
@@ -32,8 +32,6 @@ const ANSWER_MS = 3_000;
 const HEARTBEAT_MS = 15_000;
 /** So many heartbeats of a leader may stay out before it is asked whether it is there. */
 const SILENCES = 3;
-/** The line is gone, another is there or soon will be. */
-const MOVED = { code: 1001, reconnectInMs: 0 } as const;
 
 const sentEnd = ({ error, ...end }: LineEnd): SentEnd => ({
   ...end,

@@ -1,6 +1,6 @@
 /** One line and many guests: each has ids of its own and hears what is for it; what goes to a channel goes to all. */
 import type { ClientFrame, ServerFrame } from '../../protocol/frames.js';
-import type { Line, LineEnd, LineEvents, OpenLine } from '../socket/line.js';
+import { MOVED, type Line, type LineEnd, type LineEvents, type OpenLine } from '../socket/line.js';
 
 interface Guest {
   readonly events: LineEvents;
@@ -16,6 +16,10 @@ export class Hub {
   readonly #guests = new Map<string, Guest>();
   #line: Line | undefined;
   #isOpen = false;
+  /** Who has left since the line was opened … */
+  #left = new Set<string>();
+  /** … and who had left before, of those for whom it was opened with a fresh token. */
+  #late = new Set<string>();
 
   constructor(open: OpenLine) {
     this.#open = open;
@@ -25,12 +29,18 @@ export class Hub {
     return this.#guests.size;
   }
 
-  /** @param name without `:`, 1–40 characters; a guest of that name who is there already is gone */
+  /**
+   * @param name without `:`, 1–40 characters; a guest of that name who is there already is gone
+   * @param refresh the caller is another one, or its token is no good any more: neither is a line that was made before
+   */
   join(name: string, events: LineEvents, refresh: boolean): Line {
     this.leave(name);
+    // What made the others leave made this one: the line that the first of them had opened is fresh enough.
+    const isLate = this.#late.delete(name);
+    if (refresh && !isLate) this.close(MOVED);
     const guest: Guest = { events, ids: new Set() };
     this.#guests.set(name, guest);
-    if (!this.#line) this.#connect(refresh);
+    if (!this.#line) this.#connect(name, refresh);
     else if (this.#isOpen) {
       // Whoever joins must have its line first.
       queueMicrotask(() => {
@@ -50,6 +60,7 @@ export class Hub {
     const guest = this.#guests.get(name);
     if (!guest) return;
     this.#guests.delete(name);
+    this.#left.add(name);
     if (this.#isOpen) for (const id of guest.ids) this.#line?.send({ t: 'unsub', id: name + MARK + id });
     if (this.#guests.size > 0) return;
     this.#line?.close();
@@ -63,7 +74,10 @@ export class Hub {
     this.#closed(end);
   }
 
-  #connect(refresh: boolean): void {
+  #connect(name: string, refresh: boolean): void {
+    this.#late = refresh ? this.#left : new Set();
+    this.#late.delete(name);
+    this.#left = new Set();
     const events: LineEvents = {
       opened: () => {
         this.#isOpen = true;
@@ -76,11 +90,12 @@ export class Hub {
   }
 
   #closed(end: LineEnd): void {
-    const guests = [...this.#guests.values()];
+    const guests = [...this.#guests];
     this.#guests.clear();
     this.#line = undefined;
     this.#isOpen = false;
-    for (const guest of guests) guest.events.closed(end);
+    for (const [name] of guests) this.#left.add(name);
+    for (const [, guest] of guests) guest.events.closed(end);
   }
 
   #send(name: string, guest: Guest, frame: ClientFrame): void {
@@ -96,6 +111,9 @@ export class Hub {
       return;
     }
     const at = frame.id.indexOf(MARK);
-    this.#guests.get(frame.id.slice(0, at))?.events.frame({ ...frame, id: frame.id.slice(at + 1) });
+    const guest = this.#guests.get(frame.id.slice(0, at));
+    const id = frame.id.slice(at + 1);
+    if (frame.t === 'err' || frame.t === 'unsubbed') guest?.ids.delete(id);
+    guest?.events.frame({ ...frame, id });
   }
 }

@@ -119,3 +119,58 @@ test('a guest of the same name was another one: it is gone, and what it had with
   line().events.frame(hb);
   expect(old.heard).toEqual(['opened']);
 });
+
+const MOVED = { code: 1001, reconnectInMs: 0 };
+
+test('who comes with a fresh token gets a line that was made with it, and so does everybody else', () => {
+  const { lines, line, guest } = start();
+  const [one, two] = [guest('one'), guest('two')];
+  line().events.opened();
+  // As after a login: what the line may see is of who was there before.
+  one.line.close();
+  guest('one', true);
+  expect(lines.map(({ refresh, closed }) => [refresh, closed])).toEqual([
+    [false, true],
+    [true, false],
+  ]);
+  expect(two.heard.at(-1)).toEqual(MOVED);
+  const again = guest('two');
+  line().events.opened();
+  expect(again.heard).toEqual(['opened']);
+  // And once more, by one that was not on it before.
+  guest('three', true);
+  expect(lines).toHaveLength(3);
+  expect(again.heard).toEqual(['opened', MOVED]);
+});
+
+test('guests that left for one and the same reason make one fresh line, and not one each', () => {
+  const { lines, line, guest } = start();
+  const [one, two] = [guest('one'), guest('two')];
+  const frozen = guest('frozen');
+  line().events.opened();
+  one.line.close();
+  two.line.close();
+  // The one that stands still has not heard of it, and keeps the line.
+  expect(line().closed).toBe(false);
+  const first = guest('one', true);
+  expect(frozen.heard.at(-1)).toEqual(MOVED);
+  guest('two', true);
+  guest('frozen', true);
+  expect(lines).toHaveLength(2);
+  // The next time is another reason.
+  first.line.close();
+  guest('one', true);
+  expect(lines).toHaveLength(3);
+});
+
+test('subscriptions that the server ended are forgotten: who leaves does not end them again', () => {
+  const { line, guest } = start();
+  const one = guest('one');
+  guest('two');
+  line().events.opened();
+  for (const id of ['1', '2', '3']) one.line.send({ t: 'sub', id, view: 'a' });
+  line().events.frame({ t: 'err', id: 'one:1', code: 'unavailable', message: 'later' });
+  line().events.frame({ t: 'unsubbed', id: 'one:2', reason: 'forbidden', drop: true });
+  one.line.close();
+  expect(line().sent.slice(3)).toEqual([{ t: 'unsub', id: 'one:3' }]);
+});
