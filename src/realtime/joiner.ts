@@ -223,7 +223,7 @@ export class Joiner implements Waiter, Held {
     this.#phase = 'replay';
     this.#at = new Map(this.channel.shards.map((shard) => [shard, position.get(shard) ?? 0]));
     this.#base = opaque ? new Map() : new Map(this.#at);
-    this.#approach?.resume(opaque);
+    this.#approach?.resume(opaque, this.#at);
     if (this.#distance() > this.#deps.settings.maxReplayChanges) this.restart('too_far_behind');
   }
 

@@ -6,7 +6,6 @@ import type { Signer } from '../../platform/signing.js';
 import type { ServerFrame } from '../../protocol/frames.js';
 import {
   canonicalBinding,
-  type CursorBinding,
   type CursorPayload,
   type LogPosition,
   type ShardSeq,
@@ -51,25 +50,28 @@ export class Cursors {
   /** The same for the same. */
   readonly name: string;
   readonly #signer: Signer;
-  readonly #log: string;
-  readonly #bind: CursorBinding;
+  readonly #read: Pick<CursorPayload, 'log' | 'bind' | 'window'>;
 
-  /** @param log name of the change log. @param bind what the streams ask for, and the mark of their rights as its scope */
-  constructor(signer: Signer, log: string, bind: CursorBinding) {
-    this.name = canonicalBinding(bind);
+  /** @param read name of the change log; what the streams ask for, the mark of their rights as its scope; the window's name */
+  constructor(signer: Signer, read: Pick<CursorPayload, 'log' | 'bind' | 'window'>) {
+    this.name = `${canonicalBinding(read.bind)} ${read.window ?? ''}`;
     this.#signer = signer;
-    this.#log = log;
-    this.#bind = bind;
+    this.#read = read;
+  }
+
+  /** They are of the first rows in an order. */
+  get ofWindow(): boolean {
+    return this.#read.window !== undefined;
   }
 
   of({ epoch, pos }: Place): string {
-    const payload: CursorPayload = { kind: 'cursor', log: this.#log, bind: this.#bind, epoch, pos };
+    const payload: CursorPayload = { kind: 'cursor', ...this.#read, epoch, pos };
     return this.#signer.sign(payload);
   }
 
   /** @param text a `live` frame of our own making: the mark of the rights stands at the end of its epoch */
   placeOf(text: string): Place {
     const { epoch, pos } = JSON.parse(text) as Live;
-    return new Place({ epoch: epoch.slice(0, epoch.length - (this.#bind.scope?.length ?? 0)), pos });
+    return new Place({ epoch: epoch.slice(0, epoch.length - (this.#read.bind.scope?.length ?? 0)), pos });
   }
 }

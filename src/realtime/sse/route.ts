@@ -74,9 +74,12 @@ export class Streams {
 
   #stream(caller: Caller, { frame, wanted }: Judged): Pick<StreamAnswer, 'open'> {
     const { signer, topics, retryMs, open, message, drain, close } = this.#deps;
-    const { projection, from, mark } = wanted;
-    const log = changeLogName(projection.name, projection.version);
-    const cursors = new Cursors(signer, log, bindingOf(frame, mark));
+    const { projection, filter, from, mark } = wanted;
+    const cursors = new Cursors(signer, {
+      log: changeLogName(projection.name, projection.version),
+      bind: bindingOf(frame, mark),
+      ...(filter.kind === 'window' ? { window: filter.spec.name } : {}),
+    });
     return {
       open(stream) {
         const socket = new SseSocket({

@@ -69,6 +69,8 @@ export class SseSocket implements Socket, Member {
         this.#place = this.cursors.placeOf(text);
         return this.#write(text, { id: this.#cursor() });
       case 'chg':
+        // What a window lacks may take several frames, and none but the last brings it to a place.
+        if (this.cursors.ofWindow) return this.#write(text);
         this.#place?.advance(text);
         return this.#write(text, { id: this.#cursor() });
       case 'reset':

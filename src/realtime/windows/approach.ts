@@ -20,6 +20,8 @@ export class Approach {
    * would have that of a window which it does not have yet.
    */
   #inParts = false;
+  /** Where a client stands that came with a position of its own, shard → seq: parts with rows must go further. */
+  #floor: ReadonlyMap<number, number> = new Map();
 
   constructor(window: Window, frameBytes: number) {
     this.#window = window;
@@ -36,13 +38,19 @@ export class Approach {
     this.#known = shown;
     this.#waiting = [];
     this.#inParts = true;
+    this.#floor = new Map();
   }
 
-  /** The client has the window as it was at some position. @param inParts it learns of no position before it is live */
-  resume(inParts: boolean): void {
+  /**
+   * The client has the window as it was at a position.
+   * @param inParts it learns of no position before it is live. It may know where it stands all the same, as one that comes
+   *   back to a stream of events does
+   */
+  resume(inParts: boolean, at: ReadonlyMap<number, number> = new Map()): void {
     this.#known = undefined;
     this.#waiting = [];
     this.#inParts = inParts;
+    this.#floor = new Map(at);
   }
 
   /**
@@ -70,7 +78,8 @@ export class Approach {
    */
   take(base: Map<number, number>, position: readonly number[]): EncodedPart[] {
     let shard = 0;
-    const ahead = (of: number): number => (position[of] ?? 0) - (base.get(of) ?? 0);
+    const has = (of: number): number => Math.max(base.get(of) ?? 0, this.#floor.get(of) ?? 0);
+    const ahead = (of: number): number => (position[of] ?? 0) - has(of);
     for (const other of position.keys()) if (ahead(other) > ahead(shard)) shard = other;
     const p = base.get(shard) ?? 0;
     let bytes = 0;
@@ -81,7 +90,7 @@ export class Approach {
       bytes += bytesOf([missed]);
       count++;
     }
-    const s = count < this.#waiting.length ? p + 1 : (position[shard] ?? 0);
+    const s = count < this.#waiting.length ? has(shard) + 1 : (position[shard] ?? 0);
     const rows = this.#waiting
       .splice(0, count)
       .map(([key, row]) => row?.text ?? encodeRow(key, s, undefined));

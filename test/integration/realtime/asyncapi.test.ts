@@ -176,7 +176,9 @@ describe('what a gateway says', () => {
     const before = stream.events.length;
     await stack.set(`${engine.name}-c`, list, false);
     // The gateway has it: who comes back with the place before it gets it by a replay.
-    await stream.until(() => stream.events.slice(before).find(({ data }) => data.includes(`${engine.name}-c`)));
+    await stream.until(() =>
+      stream.events.slice(before).find(({ data }) => data.includes(`${engine.name}-c`)),
+    );
     const back = await EventClient.open(url, { headers, lastEventId: cut });
     await back.next('live');
     say({ t: 'unsub', id: 'two' });
