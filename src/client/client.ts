@@ -59,10 +59,10 @@ class RunningClient {
     options: SendOptions & { readonly optimistic?: (expect: ErasedExpect) => void } = {},
   ): Promise<CommandResult> {
     const expected: OptimisticChange[] = [];
-    options.optimistic?.((view, key, change) => {
-      expected.push(this.optimistic(view, key, change));
-    });
     try {
+      options.optimistic?.((view, key, change) => {
+        expected.push(this.optimistic(view, key, change));
+      });
       const path = [nameOf(aggregate), streamId, command] as const;
       const result = await sendCommand(this.#http, path, input, options);
       for (const one of expected) void one.confirm(result.token);

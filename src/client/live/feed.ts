@@ -67,9 +67,9 @@ export class Feed implements Subscriber {
     return this.#epoch === undefined ? undefined : { epoch: this.#epoch, pos: [...this.#last] };
   }
 
-  /** It has what the log of this epoch had at this place, or the log began anew since. */
+  /** It has what the log of this epoch had at this place, or the log began anew since; one that has ended waits for nothing. */
   covers(epoch: string, shard: number, seq: number): boolean {
-    if (this.status !== 'live') return false;
+    if (this.status !== 'live') return this.status === 'closed';
     return epoch !== this.#epoch || (this.#last.get(shard) ?? 0) >= seq;
   }
 

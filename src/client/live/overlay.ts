@@ -34,9 +34,10 @@ export interface Overlaid {
 export function placeOf(cursor: string): Place | undefined {
   try {
     const body = cursor.slice(0, cursor.indexOf('.')).replaceAll('-', '+').replaceAll('_', '/');
-    const { epoch, pos } = JSON.parse(atob(body)) as CursorPayload;
+    const { epoch, pos, bind } = JSON.parse(atob(body)) as CursorPayload;
     const [place] = pos;
-    return place && { epoch, shard: place[0], seq: place[1] };
+    // On the socket what rows are the caller's is part of the epoch.
+    return place && { epoch: epoch + (bind.scope ?? ''), shard: place[0], seq: place[1] };
   } catch {
     return undefined;
   }

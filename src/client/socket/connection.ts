@@ -5,7 +5,7 @@
 import type { ServerFrame, SocketErrorCode, SubFrame, UnsubReason } from '../../protocol/frames.js';
 import { backoffMs, type BackoffLimits } from '../backoff.js';
 import { ClientError, clientError } from '../errors.js';
-import { NO_CODE, type Line, type LineEnd, type OpenLine } from './line.js';
+import { NO_CODE, NOBODY, type Line, type LineEnd, type OpenLine } from './line.js';
 
 type Frame<T extends ServerFrame['t']> = Extract<ServerFrame, { readonly t: T }>;
 /** Frames of one subscription. */
@@ -49,7 +49,7 @@ const WANTS_TOKEN: ReadonlySet<string> = new Set<UnsubReason>(['token_expired', 
 const FOR_GOOD = 4_500;
 const CODES_END = 5_000;
 /** 4003, 4004: come back with a fresh token; 4502: not with this one. */
-const TOKEN_CODES: readonly number[] = [4_003, 4_004, 4_502];
+const TOKEN_CODES: readonly number[] = [4_003, 4_004, NOBODY];
 /** A subscription that was live for so long has lasted. */
 const LASTED_MS = 5_000;
 
@@ -176,18 +176,25 @@ export class Connection {
     this.#line = this.#open(events, this.#hasFreshToken);
   }
 
-  #closed({ code, reconnectInMs, error }: LineEnd): void {
+  #closed({ code, reconnectInMs, error: told }: LineEnd): void {
     this.#forgetLine();
-    this.#refresh ||= TOKEN_CODES.includes(code);
+    const isOfToken = TOKEN_CODES.includes(code);
+    this.#refresh ||= isOfToken;
     const isForGood = code >= FOR_GOOD && code < CODES_END;
+    const error =
+      isOfToken || isForGood
+        ? new ClientError(
+            told?.code ?? (isOfToken ? 'unauthenticated' : 'socket_closed'),
+            told?.message ?? `close code ${code}`,
+            { closeCode: code },
+          )
+        : told;
     // A token that was just made and is refused all the same will not be taken next time either.
-    if (isForGood && (!TOKEN_CODES.includes(code) || this.#hasFreshToken)) {
-      this.#fail(
-        new ClientError(error?.code ?? 'socket_closed', error?.message ?? `close code ${code}`, {
-          closeCode: code,
-        }),
-      );
-      return;
+    if (error && isForGood && (!isOfToken || this.#hasFreshToken)) {
+      // Of whom nobody is known, no row is known either.
+      if (isOfToken)
+        for (const { hasEnded, subscriber } of this.#entries.values()) if (!hasEnded) subscriber.dropped();
+      return this.#fail(error);
     }
     for (const { hasEnded, subscriber } of this.#entries.values()) if (!hasEnded) subscriber.lost(error);
     const ms = reconnectInMs ?? backoffMs(this.#backoff, this.#tries++);

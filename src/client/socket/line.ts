@@ -33,5 +33,8 @@ export type OpenLine = (events: LineEvents, refresh: boolean) => Line;
 /** No close frame came (RFC 6455). */
 export const NO_CODE = 1006;
 
+/** The token is not accepted, and will not be next time. */
+export const NOBODY = 4_502;
+
 /** The line is gone, another is there or soon will be. */
 export const MOVED = { code: 1001, reconnectInMs: 0 } as const;

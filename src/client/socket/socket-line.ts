@@ -3,12 +3,13 @@ import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../protocol/
 import { ClientError, clientError, isClientError } from '../errors.js';
 import { tokenOf } from '../http/calls.js';
 import type { Settings, SocketLike } from '../options.js';
-import { NO_CODE, type Line, type LineEvents } from './line.js';
+import { NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
 
 const CONNECT_MS = 10_000;
 /** An answer to a ping, after which a silent line is taken for dead. */
 const PONG_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
+const NO_TOKEN_CAME = 4_003;
 /** A token is renewed so long before its end, or in the last quarter of its time if that is shorter. */
 const RENEW_BEFORE_MS = 60_000;
 /** Clocks that disagree must not make us renew without end. */
@@ -82,7 +83,10 @@ export class SocketLine implements Line {
     });
     // A close follows.
     socket.addEventListener('error', () => undefined);
-    socket.addEventListener('close', ({ code }) => this.#end(code));
+    socket.addEventListener('close', ({ code }) => {
+      // Coming back in time is no help to who has none.
+      this.#end(code === NO_TOKEN_CAME && token === null ? NOBODY : code);
+    });
   }
 
   #receive(text: string): void {

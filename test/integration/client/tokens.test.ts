@@ -7,6 +7,8 @@ import { WebSocket } from 'ws';
 import { customerOrders } from '../../../examples/orders/customer-orders.js';
 import { Order } from '../../../examples/orders/order.js';
 import { OrderSummary } from '../../../examples/orders/order-summary.js';
+import { placeOf } from '../../../src/client/live/overlay.js';
+import type { ClientPosition } from '../../../src/protocol/frames.js';
 import { until } from '../../support/client/until.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 
@@ -83,6 +85,33 @@ test('everyone sees their own, over HTTP and live; what is not theirs is told or
   await ann.command('order', 'own-ann', 'pay', { paymentId: 'p' });
   await until(store, () => store.rows[0]?.status === 'paid');
   expect(store.rows).toHaveLength(1);
+});
+
+test('where only some rows are the caller’s, too, an optimistic change waits for the very change of its command', async () => {
+  const client = as(() => token('opal', DAY));
+  const { token: after } = await client.command('order', 'opal-1', 'place', { customerId: 'opal', lines });
+  const store = client.live('order_summary');
+  await until(store, () => store.rows[0]?.status === 'placed');
+  // Where the socket stands is told in the words that reads over HTTP have for it.
+  const { cursor } = await client.view('order_summary', { where: { customerId: 'opal' }, after });
+  const position = await new Promise<ClientPosition | undefined>((resolve) => {
+    const feed = client.subscribe('order_summary', {}, { status: () => resolve(feed.position) });
+  });
+  expect(placeOf(cursor ?? '')?.epoch).toBe(position?.epoch);
+  const shown: (string | undefined)[] = [];
+  store.subscribe(() => shown.push(store.rows[0]?.status));
+  await client.command(
+    'order',
+    'opal-1',
+    'pay',
+    { paymentId: 'p' },
+    {
+      optimistic: (expectRow) =>
+        expectRow('order_summary', 'opal-1', (row) => row && { ...row, status: 'paid' }),
+    },
+  );
+  await until(store, () => store.pending.size === 0);
+  expect(new Set(shown)).toEqual(new Set(['paid']));
 });
 
 test('a token that ends is renewed: nothing of what happens meanwhile is missed', async () => {

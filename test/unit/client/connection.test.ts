@@ -265,6 +265,54 @@ test('a token that is refused: one more try with a fresh one, and then it is ove
   expect(server.sockets).toHaveLength(2);
 });
 
+test('a caller without a token where one is wanted: told at once, over at the second time, and no rows are left', async () => {
+  // As after a logout: there was a token before.
+  const given = ['token'];
+  const { server, client } = start({ token: () => given.shift() ?? null });
+  const store = client.live('items');
+  await settled();
+  serve(server.socket().accept());
+  expect(store.rows).toHaveLength(1);
+  client.renew();
+  await settled();
+  const socket = server.socket().accept();
+  expect(socket.sent.map(({ t }) => t)).toEqual(['sub']);
+  socket.drop(4003);
+  expect(store).toMatchObject({ status: 'closed', rows: [], error: { code: 'unauthenticated' } });
+  await comesBack();
+  expect(server.sockets).toHaveLength(2);
+  // Nobody was there to begin with: it is asked for once more.
+  const { server: other, client: stranger } = start();
+  const theirs = stranger.live('items');
+  await settled();
+  other.socket().accept().drop(4003);
+  expect(theirs).toMatchObject({ status: 'connecting', error: { code: 'unauthenticated', closeCode: 4502 } });
+  await comesBack();
+  other.socket().accept().drop(4003);
+  expect(theirs).toMatchObject({ status: 'closed', error: { code: 'unauthenticated' } });
+  await comesBack();
+  expect(other.sockets).toHaveLength(2);
+  stranger.renew();
+  await settled();
+  serve(other.socket().accept());
+  expect(theirs).toMatchObject({ status: 'live', error: undefined });
+});
+
+test('a token that is refused while the page was away: its rows are nobody’s to show', async () => {
+  const { token } = tokens();
+  const { server, client } = start({ token });
+  const store = client.live('items');
+  await settled();
+  serve(server.socket().accept());
+  server.socket().drop();
+  await comesBack();
+  server.socket().accept().drop(4502);
+  expect(store).toMatchObject({ status: 'stale', rows: [{ id: 'a' }] });
+  await comesBack();
+  server.socket().accept().drop(4502);
+  expect(store).toMatchObject({ status: 'closed', rows: [], error: { code: 'unauthenticated' } });
+});
+
 test('a token function that fails is told, and asked again', async () => {
   let calls = 0;
   const token = async (): Promise<string> => {

@@ -7,8 +7,10 @@ import { scriptedHttp } from '../../support/client/scripted-http.js';
 import { script } from '../../support/client/scripted-socket.js';
 
 /** A cursor as `GET /views/items/<key>` gives it; what signs it is the server’s affair. */
-const cursor = (epoch: string, shard: number, seq: number): string =>
-  `${Buffer.from(JSON.stringify({ kind: 'cursor', log: 'items.v1', epoch, pos: [[shard, seq]] })).toString('base64url')}.tag`;
+function cursor(epoch: string, shard: number, seq: number): string {
+  const payload = { kind: 'cursor', log: 'items.v1', bind: { view: 'items' }, epoch, pos: [[shard, seq]] };
+  return `${Buffer.from(JSON.stringify(payload)).toString('base64url')}.tag`;
+}
 
 async function start(request: object = {}) {
   const server = script();
@@ -134,5 +136,38 @@ test('another epoch: what the new log has is shown as it is', async () => {
     { t: 'live', id, ch: 1, epoch: 'e2', pos: [[0, 2]] },
   );
   await until(store, () => ns() === 'a11' && store.pending.size === 0);
+  client.close();
+});
+
+test('a live view that has ended keeps no change waiting, nor does a caller whose own function throws', async () => {
+  const started = await start();
+  const { client, store, socket, http, change } = started;
+  const other = client.live('items', { where: { list: 'z' } });
+  socket.say({ t: 'err', id: socket.sub.id, code: 'invalid_filter', message: 'no' });
+  await until(other, () => other.status === 'closed');
+  const sent = send(started, 'a');
+  (await http.next('/commands')).answer(200, answer);
+  await sent;
+  (await http.next('/views/items/a')).answer(200, {}, { 'tidemark-cursor': cursor('e', 0, 5) });
+  change(4, 5, 'a', { id: 'a', n: 11, list: 'x' });
+  await until(store, () => store.pending.size === 0);
+  // It would be shown for ever in what is opened later, too.
+  const late = client.optimistic('items', 'a', plus);
+  late.rollback();
+  expect(store.rows[0]).toMatchObject({ n: 11 });
+  const fault = client.command(
+    'item',
+    'a',
+    'add',
+    {},
+    {
+      optimistic(expectRow) {
+        expectRow('items', 'b', plus);
+        throw new Error('of the page');
+      },
+    },
+  );
+  await expect(fault).rejects.toThrowError('of the page');
+  expect(store.pending.size).toBe(0);
   client.close();
 });
