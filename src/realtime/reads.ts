@@ -26,9 +26,18 @@ export class Reads {
     return this.#last;
   }
 
-  /** @throws whatever the read throws */
-  read(projection: AnyProjection, filter: SnapshotFilter, maxRows: number): Promise<RowsSnapshot> {
+  /**
+   * @param wanted asked when its turn has come: who subscribes and leaves again and again shall not have others wait
+   * @throws whatever the read throws; Error when nobody wants it any more
+   */
+  read(
+    projection: AnyProjection,
+    filter: SnapshotFilter,
+    maxRows: number,
+    wanted: () => boolean,
+  ): Promise<RowsSnapshot> {
     return this.#gate.run(async () => {
+      if (!wanted()) throw new Error('nobody waits for these rows any more');
       const began = performance.now();
       const read = await this.#source.readSnapshot(projection, filter, maxRows);
       this.#last = performance.now();

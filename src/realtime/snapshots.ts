@@ -160,7 +160,12 @@ export class Snapshots {
   async #read(log: FollowedLog, channel: Channel): Promise<SnapshotPages> {
     const { maxSnapshotRows, outFrameBytes } = this.#settings;
     const { generation } = log;
-    const read = await this.#reads.read(log.projection, toFilter(channel.filter), maxSnapshotRows);
+    const read = await this.#reads.read(
+      log.projection,
+      toFilter(channel.filter),
+      maxSnapshotRows,
+      () => channel.users > 0,
+    );
     const snapshot: SnapshotPages = {
       epoch: read.epoch,
       pos: positionMap(read.pos),

@@ -65,7 +65,7 @@ export class Windows {
       spare: settings.windowSpareRows,
       maxBytes: settings.maxWindowBytes,
       joinTimeoutMs: settings.joinTimeoutMs,
-      read: (rows) => reads.read(projection, { ...where, first }, rows),
+      read: (rows) => reads.read(projection, { ...where, first }, rows, () => this.#open.has(window)),
       concerned: (change) => concernedBy(filter, change, once(change)),
       publish: (at, parts, moved) => this.#publish(channel, at, parts, moved),
       failed: (code, message) => this.#deps.abandoned(channel, code, message),

@@ -48,6 +48,32 @@ describe.each(engines)('limits over $name', (engine) => {
     expect(gateway.stats()).toEqual({ sockets: 1, subscriptions: 2 });
   });
 
+  it.each([{}, { limit: 5 }])(
+    'who comes and goes while rows cannot be read has none read (%j)',
+    async (more) => {
+      let read = 0;
+      const gateway = await stack.gateway(engine, {}, { snapshotRead: () => void read++ });
+      const client = await stack.client(gateway);
+      const atOnce = 3; // snapshotConcurrency
+      await stack.db.transaction(async (tx) => {
+        await tx.query(`LOCK TABLE tidemark.board__v1 IN ACCESS EXCLUSIVE MODE`);
+        for (let n = 1; n <= 40; n++) {
+          client.send({ t: 'sub', id: 's', view: 'board', ...more });
+          client.send({ t: 'ping' });
+          // It was begun before it is ended.
+          await client.until(() => client.frames.filter(({ t }) => t === 'pong').length === n);
+          await new Promise(setImmediate);
+          client.send({ t: 'unsub', id: 's' });
+          await client.until(() => client.frames.filter(({ t }) => t === 'unsubbed').length === n);
+        }
+        client.send({ t: 'sub', id: 's', view: 'board', ...more });
+      });
+      await client.next('live');
+      expect(read).toBeLessThanOrEqual(atOnce + 1);
+      expect(gateway.stats()).toEqual({ sockets: 1, subscriptions: 1 });
+    },
+  );
+
   it('an unsub ends a subscription whose snapshot is on its way', async () => {
     const gateway = await stack.gateway(engine);
     const client = await stack.client(gateway);
