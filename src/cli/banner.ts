@@ -5,9 +5,9 @@ import type { Sample } from './app-module.js';
 
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** One line for a shell. */
-function curlLine(base: string, { method, path, body }: Sample): string {
-  const url = quoted(base + path);
+/** One line for a shell; where rights are on with the token that is in `$TOKEN`. */
+function curlLine(base: string, { method, path, body }: Sample, { auth }: AnyApp): string {
+  const url = quoted(base + path) + (auth === 'none' ? '' : ' -H "Authorization: Bearer $TOKEN"');
   if (method === 'GET') return `curl -s ${url}`;
   if (body === undefined) return `curl -s -X POST ${url}`;
   return `curl -s ${url} -H 'content-type: application/json' -d ${quoted(JSON.stringify(body))}`;
@@ -46,11 +46,14 @@ export function banner({ app, urls, database, kafka, samples }: BannerFacts): st
     place === undefined ? [] : [`  ${name.padEnd(10)}${place}`],
   );
   const tries = urls.docs === undefined ? [] : (samples.length > 0 ? samples : usualSamples(app)).slice(0, 3);
+  const heading = app.auth === 'none' ? 'Try:' : 'Try, with a token of yours in TOKEN:';
   return [
     '',
     `${app.name} is running; Ctrl-C stops it.`,
     ...lines,
-    ...(tries.length > 0 ? ['', 'Try:', ...tries.map((sample) => `  ${curlLine(urls.http, sample)}`)] : []),
+    ...(tries.length > 0
+      ? ['', heading, ...tries.map((sample) => `  ${curlLine(urls.http, sample, app)}`)]
+      : []),
     '',
   ].join('\n');
 }

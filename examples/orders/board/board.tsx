@@ -1,8 +1,9 @@
 /** The whole board: who is connected, a form, the newest orders by where they stand, what each customer spent, what happened. */
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Activity } from './activity.js';
 import { Customers } from './customers.js';
 import { Header } from './header.js';
+import type { Session } from './session.js';
 import { OrderColumns } from './order-columns.js';
 import { PlaceOrder } from './place-order.js';
 import { useLive } from './tidemark.js';
@@ -10,27 +11,52 @@ import { Traffic } from './traffic.js';
 import { useCut } from './use-cut.js';
 
 const NEWEST = 50;
+/** A token that was taken when the page began, and is not any more. */
+const NOBODY: ReadonlySet<string> = new Set([
+  'auth_refused',
+  'token_expired',
+  'token_revoked',
+  'unauthenticated',
+]);
 
-export function Board() {
+/** @param props.leave ends the session; told why where it was not the caller who wanted that */
+export function Board(props: {
+  readonly caller: Session['caller'];
+  readonly leave: (refused?: string) => void;
+}) {
+  const { caller, leave } = props;
+  const own = caller?.role === 'customer' ? caller.id : undefined;
   const [customerId, choose] = useState<string>();
   const orders = useLive('order_summary', {
     sort: '-placedAt',
     limit: NEWEST,
     ...(customerId === undefined ? {} : { where: { customerId } }),
   });
-  const totals = useLive('customer_totals', { limit: 100 });
+  // Whoever may see one row alone asks for that one.
+  const totals = useLive('customer_totals', own === undefined ? { limit: 100 } : { key: own });
   const cut = useCut(orders.status, orders.rows);
   const [isBusy, setBusy] = useState(false);
+  const ended = orders.status === 'closed' ? orders.error?.code : undefined;
+  useEffect(() => {
+    if (caller && ended !== undefined && NOBODY.has(ended))
+      leave(ended === 'auth_refused' ? 'unauthenticated' : ended);
+  }, [caller, ended, leave]);
   return (
     <>
       <a className="skip" href="#orders">
         Skip to the orders
       </a>
-      <Header status={orders.status} error={orders.error} cut={cut} />
+      <Header
+        status={orders.status}
+        error={orders.error}
+        cut={cut}
+        caller={caller?.id}
+        leave={() => leave()}
+      />
       <main>
         <aside>
-          <PlaceOrder customers={totals.rows} />
-          <Traffic isOn={isBusy} onChange={setBusy} />
+          <PlaceOrder customers={totals.rows} own={own} />
+          {own === undefined && <Traffic isOn={isBusy} onChange={setBusy} />}
         </aside>
         <section className="orders" id="orders" aria-labelledby="orders-title" tabIndex={-1}>
           <header className="section-head">

@@ -33,8 +33,11 @@ export function Header(props: {
   readonly status: LiveStatus;
   readonly error: ClientError | undefined;
   readonly cut: Cut;
+  /** Who has signed in; undefined where nobody has to. */
+  readonly caller: string | undefined;
+  readonly leave: () => void;
 }) {
-  const { status, error, cut } = props;
+  const { status, error, cut, caller, leave } = props;
   const isCut = cut.phase === 'cut';
   const told = message(cut);
   return (
@@ -52,6 +55,11 @@ export function Header(props: {
         <button type="button" className={isCut ? 'primary' : 'quiet'} onClick={isCut ? cut.mend : cut.cut}>
           {isCut ? 'Mend the line' : 'Cut the line'}
         </button>
+        {caller !== undefined && (
+          <button type="button" className="quiet" onClick={leave}>
+            Sign out <span className="hint">{caller}</span>
+          </button>
+        )}
       </div>
       <p className="told" role="status" data-phase={cut.phase}>
         {told}

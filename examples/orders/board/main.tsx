@@ -1,12 +1,10 @@
-/** Begins the page: asks the server where its realtime socket is, and shows the board. */
+/** Begins the page: asks the server where its realtime socket is and whether it wants a token, and shows the board. */
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { createClient } from 'tidemark/client';
-import type app from '../app.js';
-import { Board } from './board.js';
+import { Root } from './root.js';
 import { findServer } from './server.js';
+import { begin } from './session.js';
 import './styles/index.css';
-import { TidemarkProvider } from './tidemark.js';
 
 const place = document.getElementById('board');
 if (!place) throw new Error('index.html has no #board');
@@ -14,17 +12,10 @@ const root = createRoot(place);
 
 try {
   const { realtimeUrl } = await findServer();
-  const client = createClient<typeof app>({
-    realtimeUrl,
-    // Each tab has a connection of its own here, so that one can be cut while another goes on.
-    shareTabs: false,
-    backoff: { minMs: 200, maxMs: 1_000 },
-  });
+  const begun = await begin(realtimeUrl, null);
   root.render(
     <StrictMode>
-      <TidemarkProvider client={client}>
-        <Board />
-      </TidemarkProvider>
+      <Root realtimeUrl={realtimeUrl} first={'refused' in begun ? undefined : begun} />
     </StrictMode>,
   );
 } catch (error) {

@@ -45,8 +45,12 @@ function Quantities(props: {
   );
 }
 
-export function PlaceOrder(props: { readonly customers: readonly { readonly customerId: string }[] }) {
-  const { form, faults, placed, element, change, submit, isPending, error } = useOrderForm();
+export function PlaceOrder(props: {
+  readonly customers: readonly { readonly customerId: string }[];
+  /** Who may order for themselves alone. */
+  readonly own: string | undefined;
+}) {
+  const { form, faults, placed, element, change, submit, isPending, error } = useOrderForm(props.own);
   const id = useId();
   return (
     <section className="panel" aria-labelledby={id}>
@@ -60,6 +64,7 @@ export function PlaceOrder(props: { readonly customers: readonly { readonly cust
               list={`${id}-known`}
               autoComplete="off"
               required
+              readOnly={props.own !== undefined}
               value={form.customerId}
               onChange={(event) => change({ customerId: event.target.value })}
             />

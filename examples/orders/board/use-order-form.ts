@@ -5,8 +5,9 @@ import { useCommand } from './tidemark.js';
 
 const NONE: Faults = {};
 
-export function useOrderForm() {
-  const [form, setForm] = useState(FRESH);
+/** @param customerId who orders; undefined: whoever is filled in */
+export function useOrderForm(customerId: string | undefined) {
+  const [form, setForm] = useState(customerId === undefined ? FRESH : { ...FRESH, customerId });
   const [faults, setFaults] = useState(NONE);
   /** The order that was placed last. */
   const [placed, setPlaced] = useState<string>();

@@ -34,7 +34,7 @@ export interface Board {
 }
 
 /** Only where its sources have changed since. */
-async function builtBoard(): Promise<string> {
+export async function builtBoard(): Promise<string> {
   await promisify(execFile)(process.execPath, ['scripts/board.js'], { cwd: ROOT });
   return PAGE;
 }
