@@ -1,32 +1,7 @@
 /** The TypeScript of a document as one program: compiled as strictly as the house, and run. */
-import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const run = promisify(execFile);
-
-interface Outcome {
-  readonly code: number;
-  readonly output: string;
-}
-
-async function outcomeOf(
-  command: string,
-  args: readonly string[],
-  more: Readonly<Record<string, string>> = {},
-): Promise<Outcome> {
-  const env = { ...process.env, ...more, TSX_TSCONFIG_PATH: path.join(ROOT, 'tsconfig.json') };
-  try {
-    const { stdout, stderr } = await run(command, args, { cwd: ROOT, env });
-    return { code: 0, output: stdout + stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code?: number; stdout?: string; stderr?: string };
-    return { code: code ?? 1, output: `${stdout ?? ''}${stderr ?? ''}` };
-  }
-}
+import { outcomeOf, ROOT, type Outcome } from './outcome.js';
 
 export interface Program {
   compile(): Promise<Outcome>;
