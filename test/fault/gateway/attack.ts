@@ -6,8 +6,10 @@ import { connect, type Socket } from 'node:net';
 type Below = (below: number) => number;
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
-/** So long an attacker waits for what comes back. */
+/** So long an attacker waits for what comes back, */
 const PATIENCE_MS = 200;
+/** and so long he listens in all: he may have subscribed to what never ends. */
+const LONGEST_MS = 1_000;
 
 const upgrade = (extra = ''): string =>
   `GET /realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n${extra}\r\n`;
@@ -171,8 +173,10 @@ const OPENINGS: readonly ((below: Below) => string | Buffer)[] = [
 async function exchange(socket: Socket, pieces: readonly (string | Buffer)[]): Promise<Buffer> {
   const came: Buffer[] = [];
   let quiet: NodeJS.Timeout | undefined;
+  let enough: NodeJS.Timeout | undefined;
   const done = new Promise<void>((resolve) => {
     quiet = setTimeout(resolve, PATIENCE_MS);
+    enough = setTimeout(resolve, LONGEST_MS);
     socket.on('close', resolve);
     socket.on('data', (chunk: Buffer) => {
       came.push(chunk);
@@ -182,6 +186,7 @@ async function exchange(socket: Socket, pieces: readonly (string | Buffer)[]): P
   for (const piece of pieces) if (socket.writable) socket.write(piece);
   await done;
   clearTimeout(quiet);
+  clearTimeout(enough);
   return Buffer.concat(came);
 }
 

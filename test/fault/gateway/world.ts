@@ -21,6 +21,8 @@ import { headsOf, judgeWatchers, type Finding } from './judge.js';
 const APP = fileURLToPath(new URL('../../support/watched-app.ts', import.meta.url));
 /** Three heartbeats of the server. */
 const SILENCE_MS = 45_000;
+/** Of each process. One that needs more ends, which is a fault. */
+const HEAP_MB = 256;
 
 /** What a scenario has in its hands. */
 export interface World {
@@ -128,6 +130,8 @@ class Run implements World {
     this.app = watchedApp(bytes);
     this.#revoked = path.join(folder, 'revoked');
     const env = {
+      // So that what is looked at is what is needed, not what nobody has yet tidied away: without it, Node takes its time.
+      NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --max-old-space-size=${HEAP_MB}`,
       [PAPER_VARIABLE]: String(bytes),
       ...(scenario.rights ? { [REVOKED_VARIABLE]: this.#revoked } : {}),
     };
