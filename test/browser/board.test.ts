@@ -35,7 +35,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
   });
 
   test('two pages see what is done on either, and what others do', async () => {
-    const [one, two] = [await board.open(), await board.open()];
+    const [one, two] = [await board.open(), await board.shared()];
     await board.place('o-both', 'dora');
     await card(one.page, 'o-both').waitFor();
     await card(two.page, 'o-both').getByRole('button', { name: 'Pay order o-both' }).click();
@@ -51,7 +51,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
   test('a customer’s orders alone', async () => {
     await board.place('o-emre', 'emre');
     await board.place('o-fay', 'fay');
-    const { page, complaints } = await board.open();
+    const { page, complaints } = await board.shared();
     const choice = page.getByRole('button', { name: /^emre/ });
     await choice.click();
     await page.getByRole('heading', { name: 'Orders of emre' }).waitFor();
@@ -67,7 +67,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
 
   test('cut off it stands still; what was changed meanwhile is refused by its name; mended it catches up', async () => {
     await board.place('o-cut', 'gil');
-    const [{ page, complaints }, witness] = [await board.open(), await board.open()];
+    const [{ page, complaints }, witness] = [await board.open(), await board.shared()];
     await page.getByRole('button', { name: 'Cut the line' }).click();
     await page.locator('.status[data-status="cut"]').waitFor();
     await board.send('o-cut', 'pay', { paymentId: 'p-1' });
@@ -93,7 +93,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
   });
 
   test('a form that is not right is not sent, says where, and forgives', async () => {
-    const { page, complaints } = await board.open();
+    const { page, complaints } = await board.shared();
     const customer = page.getByLabel('Customer', { exact: true });
     const tea = page.getByLabel(/^Green tea/);
     const submit = page.getByRole('button', { name: /^Place the order/ });
@@ -155,7 +155,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
   });
 
   test('made-up customers order by themselves, until they are switched off', async () => {
-    const { page, complaints } = await board.open();
+    const { page, complaints } = await board.shared();
     const news = page.getByRole('log').getByText(/placed, €/);
     const before = await news.count();
     await page.getByRole('switch').check();

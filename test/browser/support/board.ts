@@ -28,6 +28,8 @@ export interface Board {
    * @param begin goes to the page and waits until it is ready; until the board is live unless told otherwise
    */
   open(options?: BrowserContextOptions, begin?: (page: Page) => Promise<void>): Promise<OpenPage>;
+  /** One that stays for the whole file, as the test before left it: for those who look on, and whose visit is not the point. */
+  shared(): Promise<OpenPage>;
   /** Places an order as somebody else would. */
   place(orderId: string, customerId?: string): Promise<void>;
   send(orderId: string, command: string, input: unknown): Promise<void>;
@@ -77,26 +79,42 @@ export function useBoard(build: () => Promise<string> = builtBoard): Board {
     await page.locator('.status[data-status="live"]').waitFor();
   }
 
+  /** With what it complained about so far, to which more is added. */
+  async function openIn(
+    options: BrowserContextOptions,
+    begin: (page: Page) => Promise<void>,
+  ): Promise<{ page: Page; complaints: string[] }> {
+    const context = await browser.get().newContext({ reducedMotion: 'reduce', ...options });
+    const page = await context.newPage();
+    // Long, as other tests run beside it; waiting ends with what it waits for.
+    page.setDefaultTimeout(20_000);
+    const complaints: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    page.on('requestfailed', (request) =>
+      complaints.push(`${request.url()} ${request.failure()?.errorText ?? ''}`),
+    );
+    await begin(page);
+    return { page, complaints };
+  }
+  let kept: ReturnType<typeof openIn> | undefined;
+
   return {
     url,
     send,
     place: (orderId, customerId = 'bela') =>
       send(orderId, 'place', { customerId, lines: [{ sku: 'tea', quantity: 2, unitPriceCents: 450 }] }),
     async open(options = {}, begin = toBoard) {
-      const context = await browser.get().newContext({ reducedMotion: 'reduce', ...options });
-      onTestFinished(() => context.close());
-      const page = await context.newPage();
-      // Long, as other tests run beside it; waiting ends with what it waits for.
-      page.setDefaultTimeout(20_000);
-      const complaints: string[] = [];
-      page.on('console', (message) => {
-        if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-      });
-      page.on('pageerror', (error) => complaints.push(String(error)));
-      page.on('requestfailed', (request) =>
-        complaints.push(`${request.url()} ${request.failure()?.errorText ?? ''}`),
-      );
-      await begin(page);
+      const opened = await openIn(options, begin);
+      onTestFinished(() => opened.page.context().close());
+      return opened;
+    },
+    async shared() {
+      kept ??= openIn({}, toBoard);
+      const { page, complaints } = await kept;
+      complaints.length = 0;
       return { page, complaints };
     },
   };
