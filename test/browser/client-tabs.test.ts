@@ -99,4 +99,28 @@ describeBrowser('tabs', () => {
       await context.close();
     }
   });
+
+  test('a tab that leads and stands still is not waited for; once it wakes it is a guest, and has missed nothing', async () => {
+    const context = await browser.get().newContext();
+    try {
+      const one = await open(context);
+      await one.shows('live t-1 t-2 t-3');
+      const browserOfOne = await context.newCDPSession(one.page);
+      // From the next line of script that it would run.
+      await browserOfOne.send('Debugger.enable');
+      await browserOfOne.send('Debugger.pause');
+      const two = await open(context);
+      await two.shows('live t-1 t-2 t-3');
+      expect(two.sockets()).toBe(1);
+      await place('t-4');
+      await two.shows('live t-1 t-2 t-3 t-4');
+      await browserOfOne.send('Debugger.disable');
+      await one.shows('live t-1 t-2 t-3 t-4');
+      await place('t-5');
+      for (const { shows } of [one, two]) await shows('live t-1 t-2 t-3 t-4 t-5');
+      expect(one.sockets() + two.sockets()).toBe(2);
+    } finally {
+      await context.close();
+    }
+  });
 });
