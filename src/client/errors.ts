@@ -9,7 +9,7 @@ export const CLIENT_ERRORS = {
   bad_answer: 'What came back is no answer of Tidemark’s; a proxy may have answered.',
   no_websocket: 'There is no WebSocket here; pass one as an option.',
   no_url: 'A relative URL needs a page that it is relative to.',
-  unsendable_id: 'The ids "." and ".." cannot stand in a URL.',
+  unsendable_id: 'The ids "." and "..", and those with half a character, cannot stand in a URL.',
   token_failed: 'The `token` function failed.',
   socket_closed: 'The server closed the socket and asked not to come back.',
   closed: 'The client was closed.',

@@ -15,6 +15,9 @@ export interface Call {
   readonly missing?: string;
 }
 
+/** A call as it goes out, however often. */
+type Sent = Omit<Call, 'path' | 'body'> & { readonly path: string; readonly body: string | undefined };
+
 export interface Answer {
   /** Null where there is nothing, and the call says that there may be. */
   readonly body: unknown;
@@ -104,13 +107,19 @@ export class Http {
 
   /**
    * Only for what may be repeated: a read, or a command with its idempotency key.
-   * @throws ClientError
+   * @throws ClientError; TypeError where the body is no JSON
    */
-  call(call: Call): Promise<Answer> {
+  async call(call: Call): Promise<Answer> {
+    // Told now: what is wrong with them is not the network's fault, and is not mended by trying again.
+    const sent: Sent = {
+      ...call,
+      path: call.path.map(segment).join('/'),
+      body: call.body === undefined ? undefined : JSON.stringify(call.body),
+    };
     const aborted = (): ClientError => clientError('aborted', { cause: call.signal?.reason });
     const closed = (): ClientError => clientError('closed');
     const enders = [[call.signal, aborted] as const, [this.#closed.signal, closed] as const];
-    return within(undefined, enders, (signal) => this.#untilAnswered(call, signal));
+    return within(undefined, enders, (signal) => this.#untilAnswered(sent, signal));
   }
 
   /** What is on its way ends with `closed`. */
@@ -118,7 +127,7 @@ export class Http {
     this.#closed.abort();
   }
 
-  async #untilAnswered(call: Call, signal: AbortSignal): Promise<Answer> {
+  async #untilAnswered(call: Sent, signal: AbortSignal): Promise<Answer> {
     const { attempts, backoff, timeoutMs } = this.#settings;
     const ended = (): ClientError => signal.reason as ClientError; // `call` aborts it with nothing else
     let hasRefreshed = false;
@@ -133,12 +142,14 @@ export class Http {
         }
         if (tries >= attempts || !isPassing(error)) throw error;
         const asked = isClientError(error) ? (error.retryAfterMs ?? 0) : 0;
+        // Whoever calls can wait for an hour better than we: it stands in the error.
+        if (asked > timeoutMs) throw error;
         await pause(asked + backoffMs(backoff, tries - 1), signal);
       }
     }
   }
 
-  async #try(call: Call, refresh: boolean, signal: AbortSignal): Promise<Answer> {
+  async #try(call: Sent, refresh: boolean, signal: AbortSignal): Promise<Answer> {
     const token = await tokenOf(this.#settings, refresh);
     signal.throwIfAborted();
     try {
@@ -148,11 +159,11 @@ export class Http {
     }
   }
 
-  async #send(call: Call, token: string | null, signal: AbortSignal): Promise<Answer> {
+  async #send(call: Sent, token: string | null, signal: AbortSignal): Promise<Answer> {
     const query = new URLSearchParams();
     for (const [name, value] of call.query ?? []) query.append(name, value);
     const search = query.size > 0 ? `?${query}` : '';
-    const url = `${this.#settings.url}/${call.path.map(segment).join('/')}${search}`;
+    const url = `${this.#settings.url}/${call.path}${search}`;
     const sends = call.body !== undefined;
     const response = await this.#settings.fetch(url, {
       method: sends ? 'POST' : 'GET',
@@ -161,7 +172,7 @@ export class Http {
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
         ...call.headers,
       },
-      ...(sends ? { body: JSON.stringify(call.body) } : {}),
+      ...(sends ? { body: call.body } : {}),
       credentials: this.#settings.credentials,
       signal,
     });
@@ -180,10 +191,14 @@ export class Http {
   }
 }
 
-/** @throws ClientError `unsendable_id`: whatever sends a URL tidies these two away */
+/** @throws ClientError `unsendable_id`: whatever sends a URL tidies these two away, and half a character has no bytes */
 function segment(text: string): string {
   if (text === '.' || text === '..') throw clientError('unsendable_id');
-  return encodeURIComponent(text);
+  try {
+    return encodeURIComponent(text);
+  } catch (cause) {
+    throw clientError('unsendable_id', { cause });
+  }
 }
 
 /** @throws ClientError `token_failed` */

@@ -198,3 +198,22 @@ test('reads: the query says what is asked, and tokens as often as there are any'
   (await http.next('/base/views/items/a%20b')).answer(404, problem(404, 'row_not_found'));
   expect(await read).toEqual({ value: null });
 });
+
+test('nobody is kept waiting for an hour, as a proxy may ask: when to come again stands in the error', async () => {
+  const { http, client } = start();
+  const read = outcome(client.view('items', 'a'));
+  (await http.next()).answer(503, problem(503, 'draining'), { 'retry-after': '3600' });
+  expect(await read).toMatchObject({ error: { code: 'draining', retryAfterMs: 3_600_000 } });
+  expect(http.calls).toHaveLength(1);
+});
+
+test('what cannot be sent at all is said at once, and not taken for the network', async () => {
+  const { http, client } = start();
+  expect(await outcome(client.view('items', 'half \ud83d'))).toMatchObject({
+    error: { code: 'unsendable_id' },
+  });
+  expect(await outcome(client.command('item', 'a', 'add', { n: 1n }))).toMatchObject({
+    error: { name: 'TypeError' },
+  });
+  expect(http.calls).toHaveLength(0);
+});
