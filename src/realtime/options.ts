@@ -71,7 +71,9 @@ export const gatewaySettings = z.strictObject({
   maxBufferedBytes: count(1 * MIB).describe(
     'A socket with more unread bytes leaves its topics until it drains.',
   ),
-  slowConsumerMs: ms(10_000).describe('A socket that does not drain for so long is closed.'),
+  slowConsumerMs: ms(10_000).describe(
+    'Such a socket that has not read an eighth of it within so long is closed.',
+  ),
   joinTimeoutMs: ms(30_000).describe(
     'A subscription that cannot be brought up for so long gets `err unavailable`.',
   ),

@@ -10,6 +10,7 @@ import {
   type UnsubReason,
 } from '../protocol/frames.js';
 import { Standing, type Bearer, type OwnedFrame, type StandingDeps } from './access/standing.js';
+import { Backlog } from './backlog.js';
 import type { Channel } from './channels.js';
 import { readFrame } from './client-frames.js';
 import { encodeError, encodeFrame } from './encoding.js';
@@ -31,7 +32,7 @@ export class Session implements Line, Bearer {
   readonly #subscriptions: Subscriptions;
   readonly #standing: Standing;
   #state: SocketState | undefined;
-  #blockedSince: number | undefined;
+  readonly #backlog = new Backlog();
 
   constructor(deps: SessionDeps, socket: Socket, caller: Caller) {
     this.socket = socket;
@@ -104,7 +105,7 @@ export class Session implements Line, Bearer {
   /** The client read something: what waits for that goes on. */
   drained(): void {
     if (!this.writable()) return;
-    this.#blockedSince = undefined;
+    this.#backlog.clear();
     this.#subscriptions.wake();
   }
 
@@ -131,7 +132,7 @@ export class Session implements Line, Bearer {
     }
     const isBlocked = isFull || (this.#subscriptions.hasJoiners && !this.writable());
     if (!isBlocked) this.drained();
-    else if (now - (this.#blockedSince ??= now) >= settings.slowConsumerMs) {
+    else if (this.#backlog.grewOld(buffered, now) >= settings.slowConsumerMs) {
       observer.slowConsumer?.('closed');
       return this.end('slow_consumer');
     }
@@ -175,7 +176,7 @@ export class Session implements Line, Bearer {
 
   #moved(): void {
     const before = this.#state;
-    this.#state = this.#blockedSince !== undefined ? 'slow' : this.#standing.isKnown ? 'open' : 'waiting';
+    this.#state = this.#backlog.isThere ? 'slow' : this.#standing.isKnown ? 'open' : 'waiting';
     if (this.#state !== before) this.#deps.observer.socketMoved?.(before, this.#state);
   }
 }
