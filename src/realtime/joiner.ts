@@ -284,12 +284,12 @@ export class Joiner implements Waiter, Held {
   #follow(approach: Approach): void {
     const { window } = this.channel;
     if (window && !window.settled) return this.#await(window.whenSettled(), () => undefined);
-    const missed = approach.next(() => changedKeys(this, this.#at));
+    const { position } = this.log;
+    const missed = approach.next(position, () => changedKeys(this, this.#at));
     if (!missed) return this.restart('too_far_behind');
     if (missed.length === 0) return this.#goLive();
-    const { position } = this.log;
     for (const shard of this.channel.shards) this.#at.set(shard, position[shard] ?? 0);
-    const parts = approach.take(this.#base, position);
+    const parts = approach.take(this.#base);
     this.#replayed += parts[0]?.rows.length ?? 0;
     this.#each((id) => encodeChanges({ id }, Date.now(), parts));
   }

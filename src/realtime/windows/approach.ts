@@ -15,6 +15,8 @@ export class Approach {
   /** What the client has once everything was sent that waits. */
   #known: ReadonlyMap<string, ShownRow> | undefined;
   #waiting: Missed[] = [];
+  /** Of the log when it was found what waits: with the last of it the client is there, however far the log has come since. */
+  #to: readonly number[] = [];
   /**
    * What is missed may go out in several frames. Not so where the client could come back with the position of one of them: it
    * would have that of a window which it does not have yet.
@@ -55,10 +57,11 @@ export class Approach {
 
   /**
    * What is to be sent next; none: the client has what the window shows.
+   * @param position of the log
    * @param changed keys of the filter that changed since the client's position; only asked where its rows are not known
    * @returns undefined where it cannot be told what the client lacks, or is too much
    */
-  next(changed: () => ReadonlySet<string>): readonly Missed[] | undefined {
+  next(position: readonly number[], changed: () => ReadonlySet<string>): readonly Missed[] | undefined {
     if (this.#waiting.length > 0) return this.#waiting;
     const { shown } = this.#window;
     const missed = this.#known ? since(this.#known, shown) : this.#window.missed(changed());
@@ -67,6 +70,7 @@ export class Approach {
     if (!this.#inParts && bytesOf(waiting) > this.#frameBytes) return undefined;
     this.#known = shown;
     this.#waiting = waiting;
+    this.#to = [...position];
     return waiting;
   }
 
@@ -74,9 +78,9 @@ export class Approach {
    * The next frame's parts of what waits. The rows stand in the shard in which the client's position may move on the furthest; and
    * moves on by one as long as more frames follow, as each must go further than the one before.
    * @param base what the client knows to have, shard → seq; moved on
-   * @param position of the log
    */
-  take(base: Map<number, number>, position: readonly number[]): EncodedPart[] {
+  take(base: Map<number, number>): EncodedPart[] {
+    const position = this.#to;
     let shard = 0;
     const has = (of: number): number => Math.max(base.get(of) ?? 0, this.#floor.get(of) ?? 0);
     const ahead = (of: number): number => (position[of] ?? 0) - has(of);
