@@ -102,17 +102,18 @@ export class LiveView {
     if ('ch' in frame && this.state !== 'live') this.#broken(`chg of the channel while ${this.state}`);
     if ('id' in frame && this.state === 'snapshot') this.#broken('chg in the middle of a snapshot');
     if (!Number.isSafeInteger(frame.at)) this.#broken(`at ${frame.at}`);
-    for (const part of frame.d) this.#part(part);
+    for (const part of frame.d) this.#part(part, 'ch' in frame);
   }
 
-  #part([shard, p, s, rows]: ChangePart): void {
+  /** @param isChannel it was published to all who watch; else it brings this one up, and may repeat what it knows of a window */
+  #part([shard, p, s, rows]: ChangePart, isChannel: boolean): void {
     const last = this.last.get(shard) ?? 0;
     if (p > last) this.#broken(`gap in shard ${shard}: after ${last} came (${p}, ${s}]`);
     // A quiet part may tell some what they know already: others of the channel may not.
     if (s <= last && rows.length === 0) return;
     if (s <= last) this.#broken(`repeat in shard ${shard}: after ${last} came (${p}, ${s}]`);
     if (this.isWindow) {
-      this.#windowRows(rows, last, s);
+      this.#windowRows(rows, last, s, isChannel);
       this.last.set(shard, s);
       return;
     }
@@ -129,16 +130,16 @@ export class LiveView {
     this.last.set(shard, s);
   }
 
-  #windowRows(rows: ChangePart[3], last: number, s: number): void {
+  #windowRows(rows: ChangePart[3], last: number, s: number, isChannel: boolean): void {
     for (const [key, rev, row] of rows) {
       const known = this.rows.get(key);
       if (row === null) {
         if (rev <= last || rev > s) this.#broken(`${key} left by ${rev}, in (${last}, ${s}]`);
-        if (!known && this.state === 'live') this.#broken(`${key} left, and was not there`);
+        if (!known && isChannel) this.#broken(`${key} left, and was not there`);
         this.rows.delete(key);
         continue;
       }
-      if (known?.rev === rev && this.state === 'live') this.#broken(`${key} came twice as ${rev}`);
+      if (known?.rev === rev && isChannel) this.#broken(`${key} came twice as ${rev}`);
       this.rows.set(key, { rev, row });
     }
   }
