@@ -270,7 +270,8 @@ const sorted = (rows: LiveView['rows']): unknown[] =>
 
 /** A change of a log that was rebuilt goes to nobody who still follows the one before. */
 function checkEpoch(known: LiveView, frame: ServerFrame): void {
-  if (frame.t !== 'chg' || known.epoch === undefined) return;
+  // A row that moves up in a window may have been written before the rebuild; windows are held against their history.
+  if (frame.t !== 'chg' || known.epoch === undefined || known.isWindow) return;
   if ('id' in frame ? frame.id !== known.request.id : frame.ch !== known.ch) return;
   for (const [, , , rows] of frame.d)
     for (const [, , row] of rows) if (row) expect(String(row['note']).split(' ')[0]).toBe(known.epoch);
