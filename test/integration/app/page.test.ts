@@ -92,6 +92,43 @@ test('a file that goes while it is served is not found', async () => {
   expect(answer.headers.get('cache-control')).toBe('no-store');
 });
 
+test('a page that is built anew while it is served brings its assets along, and nothing else', async () => {
+  const url = await serve();
+  await writeFile(path.join(dir, 'index.html'), '<!doctype html><title>new</title>');
+  await mkdir(path.join(dir, 'assets/fonts'));
+  await writeFile(path.join(dir, 'assets/index-Zq81kd0B.js'), 'void 1;');
+  await writeFile(path.join(dir, 'assets/fonts/f.woff2'), 'font');
+  await writeFile(path.join(dir, 'assets/.env'), 'SECRET=1');
+  await symlink('/etc', path.join(dir, 'assets/etc'));
+  await writeFile(path.join(dir, 'late.txt'), 'late');
+  expect(await (await fetch(url)).text()).toContain('new');
+  const script = await fetch(`${url}/assets/index-Zq81kd0B.js`);
+  expect(await script.text()).toBe('void 1;');
+  expect(script.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+  expect(script.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect((await fetch(`${url}/assets/fonts/f.woff2`)).headers.get('cache-control')).toBe('no-cache');
+  const others = [
+    '/late.txt',
+    '/assets/.env',
+    '/assets/etc/hostname',
+    '/assets/fonts',
+    '/assets/none-D3kb9x_a.js',
+    '/assets/%2e%2e%2findex.html',
+    '/assets/..%5cindex.html',
+    '/assets/fonts//f.woff2',
+    '/assets/a%00b.js',
+  ];
+  for (const place of others) {
+    const answer = await server.inject({ url: place });
+    expect([place, answer.statusCode, answer.json()]).toEqual([
+      place,
+      404,
+      expect.objectContaining({ code: 'route_not_found' }),
+    ]);
+    expect(answer.headers['cache-control']).toBe('no-store');
+  }
+});
+
 test('it may call this server and the realtime socket of the same host, and is told its port', async () => {
   const url = await serve();
   expect(connectOf(await fetch(url))).toBe("'self' ws://127.0.0.1:4001 http://127.0.0.1:4001");

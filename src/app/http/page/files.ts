@@ -1,5 +1,5 @@
 /** What a folder with a built page holds: which files there are, and how long each of them may be kept. */
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, TidemarkError } from '../../../platform/errors.js';
 
@@ -23,6 +23,11 @@ const HASHED = /^assets\/(?:.+\/)?[^/]+[.-][\w-]{8,}\.\w+$/;
 /** Characters that mean something in a route or a URL; no build gives such names. */
 const UNSERVED = /[:*%?#\\]|(^|\/)\./;
 
+/** Where builds put what has a hash in its name. */
+const ASSETS = 'assets/';
+
+const keptFor = (file: string): string => (HASHED.test(file) ? FOREVER : REVALIDATED);
+
 const routeOf = (file: string): string => `/${file.replace(/(^|\/)index\.html$/, '$1')}`;
 
 function refuse(dir: string, reason: string, cause?: unknown): TidemarkError {
@@ -31,8 +36,27 @@ function refuse(dir: string, reason: string, cause?: unknown): TidemarkError {
 }
 
 /**
- * Lists what is in the folder now; files that come later are not served. Names that begin with a dot are passed over, and
- * so are links, which could lead out of it.
+ * A file in `assets/` as it is there now: a page that is built anew under a running server has others, and so has its `index.html`.
+ * @param dir absolute path
+ * @param name below `assets/`
+ * @returns undefined where there is none, or its name begins with a dot, or a link leads there
+ */
+export async function assetFile(dir: string, name: string): Promise<Omit<PageFile, 'route'> | undefined> {
+  const file = ASSETS + name;
+  if (UNSERVED.test(file) || file.includes('\0') || path.posix.normalize(file) !== file) return undefined;
+  const place = path.join(dir, file);
+  try {
+    if ((await realpath(place)) !== path.join(await realpath(dir), file)) return undefined;
+    if (!(await lstat(place)).isFile()) return undefined;
+  } catch {
+    return undefined;
+  }
+  return { file, cacheControl: keptFor(file) };
+}
+
+/**
+ * Lists what is in the folder now, but for `assets/`; files that come later are not served. Names that begin with a dot are
+ * passed over, and so are links, which could lead out of it.
  * @param dir absolute path
  * @throws TidemarkError `invalid_page` when it cannot be read or has no `index.html`
  */
@@ -48,12 +72,12 @@ export async function pageFiles(dir: string): Promise<readonly PageFile[]> {
   const files = entries
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(dir, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
-    .filter((file) => !UNSERVED.test(file))
+    .filter((file) => !UNSERVED.test(file) && !file.startsWith(ASSETS))
     .sort();
   if (files.length > MAX_FILES) throw refuse(dir, `has ${files.length} files: expected at most ${MAX_FILES}`);
   return files.map((file) => ({
     file,
     route: routeOf(file),
-    cacheControl: HASHED.test(file) ? FOREVER : REVALIDATED,
+    cacheControl: keptFor(file),
   }));
 }

@@ -1,11 +1,11 @@
 /**
- * Serves a built page beside the API (`tidemark start --page <dir>`): a route per file, so that every other path is answered
- * as without a page, and `/tidemark.json`, from which the page learns where the realtime socket is.
+ * Serves a built page beside the API (`tidemark start --page <dir>`): a route per file and one for all in `assets/`, so that every
+ * other path is answered as without a page, and `/tidemark.json`, from which the page learns where the realtime socket is.
  */
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Logger } from '../../../platform/logger.js';
-import { pageFiles } from './files.js';
+import { assetFile, pageFiles } from './files.js';
 import { pageHeaders, type RealtimePlace } from './headers.js';
 
 export interface PageOptions {
@@ -49,5 +49,12 @@ export async function servePage(
           .sendFile(file),
       );
     }
+    page.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
+      const found = await assetFile(dir, request.params['*']);
+      if (!found) return reply.callNotFound();
+      return reply
+        .headers({ ...pageHeaders(realtime, howAsked(request)), 'cache-control': found.cacheControl })
+        .sendFile(found.file);
+    });
   });
 }
