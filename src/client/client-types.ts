@@ -141,6 +141,8 @@ export interface Client<A extends AnyApp> {
   resume(): void;
   /** Who calls has changed, or has other rights: connects anew with a fresh token, and asks again for what was refused. */
   renew(): void;
+  /** Calls the listener at each `renew`: what was read before, somebody else has read. @returns ends it */
+  onRenew(listener: () => void): () => void;
   /** Ends everything: what is on its way fails with `closed`. */
   close(): void;
 }

@@ -29,6 +29,7 @@ class RunningClient {
   readonly #live: LiveViews;
   readonly #tabs: TabLines | undefined;
   readonly #unlisten: () => void;
+  readonly #renewed = new Set<() => void>();
 
   constructor(options: ClientOptions) {
     const settings = settingsFrom(options);
@@ -153,6 +154,14 @@ class RunningClient {
 
   renew(): void {
     this.#connection.renew();
+    for (const tell of this.#renewed) tell();
+  }
+
+  onRenew(listener: () => void): () => void {
+    // Of one that is there twice, each ends by itself.
+    const tell = (): void => listener();
+    this.#renewed.add(tell);
+    return () => void this.#renewed.delete(tell);
   }
 
   close(): void {

@@ -123,6 +123,53 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     expect(complaints).toEqual([]);
   });
 
+  test('rows that are dropped are gone: what a server rendered does not come back in their place', async () => {
+    let take: ((frame: object) => void) | undefined;
+    let subscription = '';
+    const { page, complaints } = await board.open({}, async (opened) => {
+      await opened.routeWebSocket(/\/realtime$/, (socket) => {
+        const server = socket.connectToServer();
+        server.onMessage((message) => socket.send(message));
+        take = (frame) => socket.send(JSON.stringify(frame));
+        socket.onMessage((message) => {
+          const { t, id } = JSON.parse(String(message)) as { readonly t: string; readonly id: string };
+          if (t === 'sub') subscription = id;
+          server.send(message);
+        });
+      });
+      await opened.goto(board.url());
+      await opened.locator('body[data-ready]').waitFor({ state: 'attached' });
+    });
+    const initial = [{ orderId: 'o-old', status: 'paid' }];
+    const html = '<p data-orders="one" data-status="connecting">o-old:paid</p>';
+    await page.evaluate(`stage.hydrate(${JSON.stringify(html)}, ${JSON.stringify(initial)})`);
+    await liveOf(page, 'one').getByText('o-1:placed').waitFor();
+    take?.({ t: 'reset', id: subscription, reason: 'rights_changed' });
+    const dropped = page.locator('[data-orders="one"][data-status="connecting"]');
+    await dropped.waitFor({ state: 'attached' });
+    expect(await dropped.textContent()).toBe('');
+    expect(complaints).toEqual([]);
+  });
+
+  test('what a query answered to another caller is gone at once', async () => {
+    const { page } = await open();
+    await show(page, 'asking');
+    const total = page.locator('[data-total]');
+    await expect.poll(() => total.textContent()).not.toBe('none');
+    let go = (): void => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    await page.route('**/queries/customer_orders', async (route) => {
+      await held;
+      await route.continue();
+    });
+    const asked = page.waitForRequest('**/queries/customer_orders');
+    await page.evaluate('stage.renew()');
+    await asked;
+    expect(await total.textContent()).toBe('none');
+    go();
+    await expect.poll(() => total.textContent()).not.toBe('none');
+  });
+
   test('a query follows its input and a command; a refusal has its code', async () => {
     const { page, complaints } = await open();
     await show(page, 'asking');

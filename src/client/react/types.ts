@@ -31,7 +31,7 @@ export interface LiveOptions<Row> {
 export interface QueryOptions<Output> {
   /** Tokens of commands: what is read has them. */
   readonly after?: string | readonly string[] | undefined;
-  /** Shown until the first answer, as when a server rendered it. */
+  /** Shown until the first answer to the first input, as when a server rendered it. */
   readonly initial?: Output | undefined;
 }
 
@@ -83,7 +83,7 @@ export interface Hooks<A extends AnyApp> {
     options?: LiveOptions<RowOf<A, N>>,
   ) => LiveState<RowOf<A, N>>;
   /**
-   * The answer to a named query; asked again when the input or `after` is another one.
+   * The answer to a named query; asked again when the input or `after` is another one, and when the client's caller is (`renew`).
    * @param input null: nothing yet
    */
   readonly useQuery: <N extends QueryName<A>>(

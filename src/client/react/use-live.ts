@@ -22,9 +22,12 @@ export function useLive(
   const name = typeof view === 'string' ? view : view.name;
   const asked = wanted === null ? undefined : requestOf(name, wanted);
   const store = useMemo(() => {
-    if (!asked) return { subscribe: idle, getSnapshot: notYet };
+    if (!asked) return { subscribe: idle, getSnapshot: notYet, hasBegun: () => false };
     const { view: _view, ...request } = asked.request;
+    let begun = false;
     return {
+      /** There were rows, or there will be none: what was shown until then has had its time, also where rows are dropped. */
+      hasBegun: () => begun,
       subscribe(listener: () => void): () => void {
         const live = client.live(name, request);
         const unsubscribe = live.subscribe(listener);
@@ -33,13 +36,17 @@ export function useLive(
           live.close();
         };
       },
-      getSnapshot: () => client.peek(name, request),
+      getSnapshot() {
+        const state = client.peek(name, request);
+        begun ||= state.status !== 'connecting';
+        return state;
+      },
     };
     // The id says all of the request, which is another object each time.
   }, [client, name, asked?.id]);
   const state = useSyncExternalStore(store.subscribe, store.getSnapshot, notYet);
   return useMemo(
-    () => (initial !== undefined && state.status === 'connecting' ? { ...state, rows: initial } : state),
-    [state, initial],
+    () => (initial !== undefined && !store.hasBegun() ? { ...state, rows: initial } : state),
+    [state, initial, store],
   );
 }

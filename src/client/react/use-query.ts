@@ -7,7 +7,7 @@ import type { QueryHook, QueryOptions } from './types.js';
 
 /** What came of which call. */
 interface Answer {
-  /** Query and input. */
+  /** Query, input and caller. */
   readonly of: string;
   /** The call, of which `of` may have several. */
   readonly call: string;
@@ -23,8 +23,12 @@ export function useQuery(
   const client = useClient();
   const name = typeof query === 'string' ? query : query.name;
   const isAsked = input !== null;
-  const of = JSON.stringify([name, input]);
   const [round, setRound] = useState(0);
+  // What another caller has read is not this one's to see.
+  const [caller, setCaller] = useState(0);
+  useEffect(() => client.onRenew(() => setCaller((before) => before + 1)), [client]);
+  const of = JSON.stringify([name, input, caller]);
+  const [first] = useState(of);
   const call = JSON.stringify([of, after, round]);
   const [answer, setAnswer] = useState<Answer>();
   useEffect(() => {
@@ -46,7 +50,7 @@ export function useQuery(
   }, [client, isAsked, call]);
   const known = answer?.of === of ? answer : undefined;
   return {
-    data: known ? known.data : initial,
+    data: !answer && of === first ? initial : known?.data,
     error: known?.error,
     isLoading: isAsked && known?.call !== call,
     refresh: useCallback(() => setRound((before) => before + 1), []),

@@ -42,6 +42,7 @@ const PARTS: Readonly<Record<string, () => ReactNode>> = {
 const stage = {
   seen,
   turn: (): void => undefined,
+  renew: (): void => client.renew(),
   show(name: string): void {
     root ??= createRoot(place);
     root.render(inClient(PARTS[name]?.()));
