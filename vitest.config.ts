@@ -10,6 +10,7 @@ const ALL = ['test/**/*.test.ts', 'examples/**/*.test.ts'];
 const TOGETHER = [
   'test/unit/**/*.test.ts',
   'test/contract/**/*.test.ts',
+  'test/browser/**/*.test.ts',
   'test/integration/{app,commands,event-store,outbox,platform,projections,queries,realtime,rights,testing,client}/**/*.test.ts',
   'examples/**/*.test.ts',
 ];

@@ -1,5 +1,5 @@
 /**
- * The README's command in a fresh clone; 1,000 orders by 50 clients while the process is killed with -9 and started again.
+ * The README's command in a clone (readme.test.ts has the first start of a fresh one); 1,000 orders by 50 clients while the process is killed with -9 and started again.
  * Afterwards every acknowledged order is there once, the read models equal a fold of the events, and a subscriber that
  * came back with its position after each kill has seen every change once and in order.
  */
@@ -46,7 +46,7 @@ let base = '';
 let env: Record<string, string> = {};
 
 beforeAll(async () => {
-  clone = await freshClone();
+  clone = await freshClone({ installed: true });
   const port = await freePort();
   base = `http://127.0.0.1:${port}`;
   env = { PORT: String(port), REALTIME_PORT: String(await freePort()), LOG_LEVEL: 'warn' };

@@ -1,7 +1,7 @@
 /** A fresh clone in a temporary folder, and `npm start` in it as a user would type it. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,13 +11,25 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** Clones the committed state of this repository; the folder is removed by `remove`. */
-export async function freshClone(): Promise<{ dir: string; remove(): Promise<void> }> {
+/**
+ * Clones the committed state of this repository; the folder is removed by `remove`.
+ * @param installed the packages are there already (those of this repository), and so is the page if it is built here: for those
+ *   who are not about the first start
+ */
+export async function freshClone({ installed = false } = {}): Promise<{
+  dir: string;
+  remove(): Promise<void>;
+}> {
   const parent = await mkdtemp(join(tmpdir(), 'tidemark-e2e-'));
   // The account that Postgres runs as when the tests are root’s must be able to reach its data in the clone.
   await chmod(parent, 0o755);
   const dir = join(parent, 'clone');
   await run('git', ['clone', '--quiet', ROOT, dir]);
+  if (installed) {
+    await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+    const board = 'examples/orders/board/dist';
+    await cp(join(ROOT, board), join(dir, board), { recursive: true }).catch(() => undefined);
+  }
   return { dir, remove: () => rm(parent, { recursive: true, force: true }) };
 }
 
