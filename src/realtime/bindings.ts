@@ -54,8 +54,8 @@ export type WindowedFilter = Extract<ChannelFilter, { kind: 'all' | 'tuple' }>;
 export interface Within {
   readonly where: Readonly<Record<string, ScalarValue>>;
   readonly fields: readonly string[];
-  /** The values as `tupleKey` gives them. */
-  readonly values: string;
+  /** The values as `tupleKey` gives them; undefined: the key alone says that the row is never the principal’s. */
+  readonly values: string | undefined;
 }
 
 /** Where a subscription wants to go on. */
@@ -208,19 +208,19 @@ function keyFilter(
   shard: number,
   rights: Readonly<Record<string, ScalarValue>>,
 ): ChannelFilter | Refused {
-  // The field that is the key says by itself whether the row can be theirs; it tells nothing of whether there is one.
-  if (Object.hasOwn(rights, projection.key) && rights[projection.key] !== key)
-    return refused('forbidden', 'another row than this is yours');
   const fields = Object.keys(rights)
     .filter((name) => name !== projection.key)
     .sort();
-  if (fields.length === 0) return { kind: 'key', key, shard };
   const watched = new Set(projection.channels.flat());
   if (!fields.every((name) => watched.has(name)))
     return refused(
       'forbidden',
       `only rows of your ${fields.join(', ')} are yours: the view has no channel for them`,
     );
+  // The field that is the key says by itself whether the row can be theirs: another's is as one that is not there.
+  if (Object.hasOwn(rights, projection.key) && rights[projection.key] !== key)
+    return { kind: 'key', key, shard, within: { where: rights, fields: [], values: undefined } };
+  if (fields.length === 0) return { kind: 'key', key, shard };
   const values = tupleKey(fields.map((name) => rights[name]));
   return { kind: 'key', key, shard, within: { where: rights, fields, values } };
 }

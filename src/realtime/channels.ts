@@ -11,6 +11,7 @@ import type { WindowFilter, Windows } from './windows/windows.js';
 /** A row that is not the principal's, before and after, is none of its business: it hears nothing. */
 function partOfKey(within: Within | undefined, change: Change): string | undefined {
   if (!within) return change.present();
+  if (within.values === undefined) return undefined;
   const { before, after } = change.matches(within.fields, within.values);
   if (after) return change.present();
   return before ? change.gone() : undefined;

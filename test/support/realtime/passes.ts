@@ -55,7 +55,7 @@ export class Passes {
 
 function scopeOf({
   claims,
-}: Principal): boolean | { readonly list?: string; readonly done?: boolean | null } {
+}: Principal): boolean | { readonly id?: string; readonly list?: string; readonly done?: boolean | null } {
   const { scope } = claims;
   if (typeof scope === 'boolean') return scope;
   if (typeof scope === 'object' && scope !== null) return scope;
