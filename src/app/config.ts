@@ -14,6 +14,7 @@ import {
   type KafkaConfig,
 } from './kafka-variables.js';
 import { socketLimits, socketVariables, type SocketLimits } from './socket-variables.js';
+import { nearestOf } from './nearest.js';
 import { integer, list, oneOf, variable } from './variables.js';
 
 export const ROLES = ['api', 'relay', 'projector', 'gateway'] as const;
@@ -247,11 +248,24 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   });
 }
 
-/** Names of `TIDEMARK_…` variables that mean nothing, most likely misspelt. */
-export const unknownVariables = (env: Readonly<Record<string, string | undefined>>): readonly string[] =>
-  Object.keys(env).filter(
-    (name) => /^TIDEMARK_(?!TEST_)/.test(name) && !Object.hasOwn(Environment.shape, name),
-  );
+export interface UnknownVariable {
+  readonly variable: string;
+  /** What was most likely meant; absent where nothing is like it. */
+  readonly nearest?: string;
+}
+
+/** `TIDEMARK_…` variables that mean nothing, most likely misspelt. */
+export function unknownVariables(
+  env: Readonly<Record<string, string | undefined>>,
+): readonly UnknownVariable[] {
+  const names = Object.keys(Environment.shape);
+  return Object.keys(env)
+    .filter((name) => /^TIDEMARK_(?!TEST_)/.test(name) && !names.includes(name))
+    .map((name) => {
+      const nearest = nearestOf(name, names);
+      return { variable: name, ...(nearest === undefined ? {} : { nearest }) };
+    });
+}
 
 export interface VariableDoc {
   readonly name: string;

@@ -4,7 +4,8 @@ import { Command } from 'commander';
 import { loadConfig, unknownVariables, type Config } from '../app/config.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../app/embedded/postgres.js';
 import { shownBrokers } from '../app/kafka-variables.js';
-import { refuseOpenDoor } from '../app/open-door.js';
+import { pageFiles } from '../app/http/page/files.js';
+import { refuseOpenDoor, warnOfPage } from '../app/open-door.js';
 import { createRuntime, type Runtime } from '../app/runtime.js';
 import { createLogger, showUrl, type Logger } from '../platform/logger.js';
 import { loadAppModule, type AppModule } from './app-module.js';
@@ -63,15 +64,16 @@ async function untilTheEnd(signals: Signals, embedded: EmbeddedPostgres | undefi
 async function run(
   module: AppModule,
   config: Config,
-  options: StartOptions,
+  options: StartOptions & { readonly pageDir: string | undefined },
   projectDir: string,
 ): Promise<void> {
+  const { pageDir } = options;
   const bar = new BuildBar(process.stderr);
   // A line of the log takes the place of the bar, which comes again below it.
   const destination = { write: (line: string) => bar.above(() => process.stdout.write(line)) };
   const logger = createLogger({ level: config.logLevel, ...(bar.isShown ? { destination } : {}) });
-  for (const name of unknownVariables(process.env))
-    logger.warn({ variable: name }, 'not a variable of Tidemark');
+  for (const unknown of unknownVariables(process.env)) logger.warn(unknown, 'not a variable of Tidemark');
+  if (pageDir !== undefined) warnOfPage(config, logger);
   const signals = listenToSignals(force);
   let runtime: Runtime | undefined;
   const embedded = await embeddedFor(config, projectDir, logger);
@@ -80,7 +82,7 @@ async function run(
       logger,
       appModule: module.file,
       ...(embedded ? { embedded } : {}),
-      ...(options.page === undefined ? {} : { pageDir: path.resolve(projectDir, options.page) }),
+      ...(pageDir === undefined ? {} : { pageDir }),
     });
     const end = untilTheEnd(signals, embedded);
     await Promise.race([runtime.start(), end]);
@@ -123,8 +125,10 @@ export function startCommand({ projectDir }: Surroundings): Command {
     .action(async (file: string | undefined, options: StartOptions) => {
       const config = loadConfig(environment(options));
       const module = await loadAppModule(projectDir, file);
+      const pageDir = options.page === undefined ? undefined : path.resolve(projectDir, options.page);
       // Before a database is started for it.
       refuseOpenDoor(module.app, config);
-      await run(module, config, options, projectDir);
+      if (pageDir !== undefined && config.roles.includes('api')) await pageFiles(pageDir);
+      await run(module, config, { ...options, pageDir }, projectDir);
     });
 }

@@ -8,6 +8,9 @@ import { TidemarkError } from './errors.js';
 /** Stands in the list for "any loopback host, any port, http or https". */
 export const LOOPBACK_ORIGINS = 'loopback';
 
+/** Characters of a header that a refusal repeats. */
+const SHOWN_CHARS = 100;
+
 export interface OriginPolicy {
   /** True where there is no Origin, or where it is on the list. */
   allows(origin: string | undefined): boolean;
@@ -97,15 +100,27 @@ export function hostPolicy(bound: string, hosts: readonly string[] = []): HostPo
   };
 }
 
+/** A header for an answer: printable, and not longer than a name is. */
+function shown(header: string | undefined): string {
+  const text = (header ?? '').replace(/[^\x20-\x7e]/g, '?');
+  return JSON.stringify(text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}…` : text);
+}
+
 /** @throws TidemarkError `forbidden_host`, `forbidden_origin` */
 export function checkAccess(
   policies: { readonly origins: OriginPolicy; readonly hosts: HostPolicy },
   headers: { readonly host?: string | undefined; readonly origin?: string | undefined },
 ): void {
   if (!policies.hosts.allows(headers.host)) {
-    throw new TidemarkError('forbidden_host', 'this server does not answer to the Host of the request');
+    throw new TidemarkError(
+      'forbidden_host',
+      `this server does not answer to the Host ${shown(headers.host)}; TIDEMARK_HOSTS has the names that it answers to`,
+    );
   }
   if (!policies.origins.allows(headers.origin)) {
-    throw new TidemarkError('forbidden_origin', 'the Origin of the request is not on the list');
+    throw new TidemarkError(
+      'forbidden_origin',
+      `the Origin ${shown(headers.origin)} is not on the list; TIDEMARK_ORIGINS has the pages that may call`,
+    );
   }
 }

@@ -61,12 +61,12 @@ export const PROBLEMS = {
   forbidden_origin: entry(
     403,
     'The Origin is not on the list',
-    'Add the page’s origin to the configured origins.',
+    'Add the page’s origin, which `detail` names, to `TIDEMARK_ORIGINS`.',
   ),
   forbidden_host: entry(
     403,
     'The Host is not one of this server',
-    'Call the server by a loopback name, or configure the hosts it answers to.',
+    'Call the server by a loopback name, or add the one that `detail` names to `TIDEMARK_HOSTS`.',
   ),
   loopback_only: entry(
     403,

@@ -39,6 +39,12 @@ describe('one clear line and exit code 1 for', () => {
     [['start', 'src/index.ts'], {}, /default export of .*src\/index\.ts is not what defineApp returns/],
     [['start', 'vitest.config.ts', '--port', 'x'], {}, /PORT="x"/],
     [['streams', '--limit', 'many'], {}, /whole number/],
+    // Before anything is done with a database.
+    [
+      ['start', ORDERS, '--page', '/tmp/tidemark-no-page'],
+      { DATABASE_URL: 'postgres://u:hidden@127.0.0.1:1/d' },
+      /--page: \/tmp\/tidemark-no-page has no index\.html.* \[invalid_page\]$/,
+    ],
     [['start', ORDERS], { DATABASE_URL: 'mysql://u:hidden@h/d' }, /DATABASE_URL: expected a URL of the form/],
     [
       ['migrate'],

@@ -29,6 +29,13 @@ export const isPreflight = (request: FastifyRequest): boolean =>
   request.headers.origin !== undefined &&
   request.headers['access-control-request-method'] !== undefined;
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A file of the page: public, so that it is served whatever the Origin is; answers of the API are not. */
+    isPublic?: boolean;
+  }
+}
+
 /** @throws TidemarkError `invalid_header` without a Host (RFC 9112 asks for it), `forbidden_host`, `forbidden_origin` */
 export function admit(policies: AccessPolicies, request: FastifyRequest): void {
   if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1') {
@@ -36,7 +43,9 @@ export function admit(policies: AccessPolicies, request: FastifyRequest): void {
       faults: [{ path: '/host', message: 'expected the header' }],
     });
   }
-  checkAccess(policies, { host: request.raw.headers.host, origin: request.headers.origin });
+  // Browsers send it with `<script crossorigin>`, as builds write, also to the very server that the page is of.
+  const origin = request.routeOptions.config.isPublic === true ? undefined : request.headers.origin;
+  checkAccess(policies, { host: request.raw.headers.host, origin });
 }
 
 /** Answers a preflight: which methods the path knows. */

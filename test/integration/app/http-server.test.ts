@@ -312,10 +312,18 @@ describe('Origin and Host', () => {
     for (const origin of ['https://evil.example', 'null']) {
       for (const target of ['/things/1', '/nowhere']) {
         const answer = await get(target, [`Origin: ${origin}`]);
-        expect(problem(answer).code).toBe('forbidden_origin');
+        expect(problem(answer)).toMatchObject({
+          code: 'forbidden_origin',
+          detail: expect.stringMatching(new RegExp(`"${origin}".*TIDEMARK_ORIGINS`)),
+        });
         expect(answer.headers['access-control-allow-origin']).toBeUndefined();
       }
     }
+    const long = String(
+      problem(await get('/things/1', [`Origin: https://${'\u00e4'.repeat(5_000)}`]))['detail'],
+    );
+    expect(long).toMatch(/^[\x20-\x7e]*…[\x20-\x7e]*$/);
+    expect(long.length).toBeLessThan(250);
   });
 
   it('answers a preflight', async () => {
@@ -341,9 +349,11 @@ describe('Origin and Host', () => {
   });
 
   it('refuses a Host that a rebound name would send', async () => {
-    expect(problem(await request(port, 'GET', '/things/1', { host: 'evil.example' })).code).toBe(
-      'forbidden_host',
-    );
+    const evil = await request(port, 'GET', '/things/1', { host: 'evil.example' });
+    expect(problem(evil)).toMatchObject({
+      code: 'forbidden_host',
+      detail: expect.stringMatching(/"evil\.example".*TIDEMARK_HOSTS/),
+    });
     expect((await request(port, 'GET', '/things/1', { host: '[::1]:3000' })).status).toBe(200);
   });
 });

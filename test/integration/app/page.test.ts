@@ -82,6 +82,39 @@ test('everything else is as without a page', async () => {
   expect(warnings).toEqual([{ file: 'views', route: '/views' }]);
 });
 
+test('is public: a build asks for its scripts with an Origin, which may be on no list', async () => {
+  const url = await serve();
+  const headers = { origin: 'http://10.1.2.3:3000' };
+  for (const place of ['/', '/assets/index-D3kb9x_a.js', '/a%20logo.svg', '/tidemark.json']) {
+    const answer = await fetch(url + place, { headers });
+    expect([place, answer.status]).toEqual([place, 200]);
+    // Served, and not given to another page to read.
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+    expect(answer.headers.get('vary')).toBe('Origin');
+    expect((await fetch(url + place, { headers, method: 'HEAD' })).status).toBe(200);
+  }
+  expect((await fetch(`${url}/assets/none-D3kb9x_a.js`, { headers })).status).toBe(404);
+  for (const [place, method] of [
+    ['/views', 'GET'],
+    ['/nothing', 'GET'],
+    ['/', 'POST'],
+    ['/', 'OPTIONS'],
+  ] as const) {
+    const answer = await fetch(url + place, { headers, method });
+    expect([place, method, answer.status]).toEqual([place, method, 403]);
+  }
+  // A name that is not ours is nobody's.
+  await server.close();
+  const local = createHttpServer({
+    logger: silentLogger,
+    access: { origins: originPolicy(), hosts: hostPolicy('127.0.0.1') },
+  });
+  server = local;
+  await servePage(local, { app: 'orders', dir, logger: silentLogger, realtime: { port: 1, url: undefined } });
+  const rebound = await local.inject({ url: '/', headers: { host: 'evil.example' } });
+  expect([rebound.statusCode, rebound.json()]).toMatchObject([403, { code: 'forbidden_host' }]);
+});
+
 test('a file that goes while it is served is not found', async () => {
   const url = await serve();
   await rm(path.join(dir, 'assets/index-D3kb9x_a.js'));

@@ -217,7 +217,16 @@ describe('unknownVariables', () => {
   it('finds misspelt names, and leaves others alone', () => {
     expect(
       unknownVariables({ TIDEMARK_ROLE: 'api', TIDEMARK_ROLES: 'api', PATH: '/bin', TIDEMARK_TEST_X: '' }),
-    ).toEqual(['TIDEMARK_ROLE']);
+    ).toEqual([{ variable: 'TIDEMARK_ROLE', nearest: 'TIDEMARK_ROLES' }]);
+  });
+
+  it('says what was most likely meant, where anything is like it', () => {
+    const meant = (name: string) => unknownVariables({ [name]: 'x' })[0]?.nearest;
+    expect(meant('TIDEMARK_ORIGIN')).toBe('TIDEMARK_ORIGINS');
+    expect(meant('TIDEMARK_REALTIMEURL')).toBe('TIDEMARK_REALTIME_URL');
+    expect(meant('TIDEMARK_HOST')).toBe('TIDEMARK_HOSTS');
+    expect(meant('TIDEMARK_COLOUR_OF_THE_SEA')).toBeUndefined();
+    expect(meant(`TIDEMARK_${'ORIGINS'.repeat(1_000)}`)).toBeUndefined();
   });
 });
 

@@ -18,13 +18,17 @@ function filterOf(key: string, customerId?: string) {
   return answer.wanted.filter;
 }
 
-const change = (before: object | null, row: object | null): Change =>
+type Fields = Readonly<Record<string, string>>;
+const change = (before: Fields | null, row: Fields | null): Change =>
   new Change(
     {
+      log: 'customer_totals.v1',
+      shard: 0,
+      epoch: 'e',
       seq: 1,
       key: 'c-2',
       recordedAt: '2026-11-22T00:00:00.000Z',
-      before: before && { ...before },
+      before,
       row: row && JSON.stringify(row),
     },
     [],

@@ -17,6 +17,8 @@ export interface PageOptions {
   readonly logger: Logger;
 }
 
+const PUBLIC = { config: { isPublic: true } };
+
 const howAsked = ({ host, protocol }: FastifyRequest) => ({ host, secure: protocol === 'https' });
 
 /**
@@ -35,7 +37,7 @@ export async function servePage(
   // A plugin of its own: the API docs have another.
   await server.register(async (page) => {
     await page.register(fastifyStatic, { serve: false, root: dir, cacheControl: false, dotfiles: 'deny' });
-    page.get('/tidemark.json', (_request, reply) =>
+    page.get('/tidemark.json', PUBLIC, (_request, reply) =>
       reply.header('cache-control', 'no-cache').type('application/json').send(place),
     );
     for (const { file, route, cacheControl } of files) {
@@ -43,13 +45,13 @@ export async function servePage(
         logger.warn({ file, route }, 'a file of the page has the path of a route, which goes first');
         continue;
       }
-      page.get(route, (request, reply) =>
+      page.get(route, PUBLIC, (request, reply) =>
         reply
           .headers({ ...pageHeaders(realtime, howAsked(request)), 'cache-control': cacheControl })
           .sendFile(file),
       );
     }
-    page.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
+    page.get<{ Params: { '*': string } }>('/assets/*', PUBLIC, async (request, reply) => {
       const found = await assetFile(dir, request.params['*']);
       if (!found) return reply.callNotFound();
       return reply
