@@ -16,7 +16,7 @@ export interface BackfillOptions {
   /** The ring as it is now; another after a reload. */
   ring(shard: number): Ring;
   read(shard: number, after: number, limit: number): Promise<LogPage<ChangeEntry>>;
-  /** Bytes that may be taken in on top of what the rings hold. */
+  /** Bytes that may be taken in on top of what the rings hold, by all shards together. */
   room(): number;
   filled(changes: number): void;
 }
@@ -25,6 +25,8 @@ export class Backfill {
   readonly #options: BackfillOptions;
   readonly #lanes: { wanted: number; readonly fill: Coalesced<void> }[];
   readonly #low: number[];
+  /** Bytes that were read and are in no ring yet. */
+  #loading = 0;
 
   constructor(shards: number, options: BackfillOptions) {
     this.#options = options;
@@ -65,27 +67,35 @@ export class Backfill {
     const ring = ringOf(shard);
     let found: Change[] = [];
     let bytes = 0;
-    // The ring may lose its oldest entries while a page is read: go on until both meet.
-    while (after < ring.start) {
-      const page = await this.#options.read(shard, after, Math.min(PAGE, ring.start - after));
-      if (ringOf(shard) !== ring) return;
-      if (page.kind === 'trimmed') {
-        this.#low[shard] = Math.max(this.low(shard), page.low);
-        if (page.low <= after) throw hole(shard, after);
-        after = page.low;
-        found = [];
-        bytes = 0;
-        continue;
+    const count = (more: number): void => {
+      bytes += more;
+      this.#loading += more;
+    };
+    try {
+      // The ring may lose its oldest entries while a page is read: go on until both meet.
+      while (after < ring.start) {
+        const page = await this.#options.read(shard, after, Math.min(PAGE, ring.start - after));
+        if (ringOf(shard) !== ring) return;
+        if (page.kind === 'trimmed') {
+          this.#low[shard] = Math.max(this.low(shard), page.low);
+          if (page.low <= after) throw hole(shard, after);
+          after = page.low;
+          found = [];
+          count(-bytes);
+          continue;
+        }
+        for (const entry of page.entries) {
+          if (entry.seq !== after + 1) throw hole(shard, after);
+          const change = new Change(entry, tuples);
+          found.push(change);
+          count(change.bytes);
+          after = entry.seq;
+        }
+        if (page.entries.length === 0) throw hole(shard, after);
+        if (this.#loading > this.#options.room()) return;
       }
-      for (const entry of page.entries) {
-        if (entry.seq !== after + 1) throw hole(shard, after);
-        const change = new Change(entry, tuples);
-        found.push(change);
-        bytes += change.bytes;
-        after = entry.seq;
-      }
-      if (page.entries.length === 0) throw hole(shard, after);
-      if (bytes > this.#options.room()) return;
+    } finally {
+      count(-bytes);
     }
     ring.prepend(found);
     this.#options.filled(found.length);

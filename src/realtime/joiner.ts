@@ -75,6 +75,8 @@ export class Joiner implements Waiter, Held {
   #reason: ResetReason | undefined;
   #pages: SnapshotPages | undefined;
   #page = 0;
+  /** False: the snapshot was read, but slow clients keep too many. */
+  #hasRoom = true;
   /** Looked at up to here, shard → seq. */
   #at = new Map<number, number>();
   /**
@@ -118,8 +120,7 @@ export class Joiner implements Waiter, Held {
   /** Its turn having come, tells the client that its rows no longer hold, and begins with a new snapshot. */
   restart(reason: ResetReason): void {
     this.#settle();
-    this.#pages = undefined;
-    this.#page = 0;
+    this.#dropPages();
     this.#approach?.resume(false);
     this.#reason = reason;
     if (this.#phase === 'held') return;
@@ -149,13 +150,16 @@ export class Joiner implements Waiter, Held {
     this.#settle();
     if (this.#phase === 'held') this.#deps.resets.forget(this);
     this.#phase = 'ended';
-    this.#pages = undefined;
+    this.#dropPages();
   }
 
-  /** Waits for the database or the feed, and has done so for too long. As long as snapshots come, its own will. */
+  /**
+   * Waits for the database, the feed or those who hold up their snapshots, and has done so for too long. As long as snapshots
+   * come, its own will.
+   */
   expired(now: number): boolean {
     if (!this.#waiting || this.#stuckSince === undefined) return false;
-    const moved = this.#phase === 'snapshot' ? this.#deps.snapshots.lastRead : 0;
+    const moved = this.#phase === 'snapshot' && this.#hasRoom ? this.#deps.snapshots.lastRead : 0;
     return now - Math.max(this.#stuckSince, moved) > this.#deps.settings.joinTimeoutMs;
   }
 
@@ -243,8 +247,14 @@ export class Joiner implements Waiter, Held {
     this.#at = new Map(this.channel.shards.map((shard) => [shard, pages.pos.get(shard) ?? 0]));
     this.#base = new Map();
     if (pages.shown) this.#approach?.snapshotSent(pages.shown);
-    this.#pages = undefined;
+    this.#dropPages();
     this.#phase = 'replay';
+  }
+
+  #dropPages(): void {
+    this.#pages = undefined;
+    this.#page = 0;
+    this.#deps.snapshots.release(this);
   }
 
   #gotSnapshot(read: SnapshotPages): void {
@@ -254,8 +264,11 @@ export class Joiner implements Waiter, Held {
         `the snapshot would have more than ${this.#deps.settings.maxSnapshotRows} rows; subscribe to less`,
       );
     if (read.epoch === this.log.epoch) {
-      this.#pages = read;
-      this.#page = 0;
+      const { snapshots } = this.#deps;
+      this.#hasRoom = snapshots.hold(this, read);
+      if (this.#hasRoom) this.#pages = read;
+      // Nobody reads for it until then.
+      else this.#await(snapshots.released(), () => undefined);
       return;
     }
     // The log was rebuilt between: once we follow the new one, the snapshot is read again.

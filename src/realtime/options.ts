@@ -48,6 +48,9 @@ export const gatewaySettings = z.strictObject({
   snapshotCacheBytes: count(32 * MIB).describe(
     'Encoded snapshots that are kept for the next who ask, as long as they are exact.',
   ),
+  heldSnapshotBytes: count(128 * MIB).describe(
+    'Snapshots that slow clients are in the middle of may take so much together; the next large one waits. Those up to `maxBufferedBytes` are not counted.',
+  ),
   maxWindows: count(10_000).describe(
     'Windows (`sort`, `limit`) that are open at the same time; those who watch the same one share it.',
   ),

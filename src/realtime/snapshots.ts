@@ -7,6 +7,7 @@ import type { Channel } from './channels.js';
 import type { FollowedLog } from './followed-log.js';
 import type { GatewaySettings } from './options.js';
 import { encodeRow } from './encoding.js';
+import { HeldSnapshots } from './held-snapshots.js';
 import type { Reads } from './reads.js';
 import type { ShownRow } from './windows/differences.js';
 import type { Window } from './windows/window.js';
@@ -24,6 +25,8 @@ export interface SnapshotPages {
   readonly tooMany: boolean;
   /** Rows of one frame each: `[key, rev, row]` joined by commas. At least one, unless there are too many rows. */
   readonly pages: readonly string[];
+  /** Of all pages. */
+  readonly bytes: number;
   /** Of a window: the rows of the pages. */
   readonly shown?: ReadonlyMap<string, ShownRow>;
 }
@@ -64,6 +67,9 @@ function paginate(rows: Iterable<string>, frameBytes: number): string[] {
   return [...pages, page.join(',')];
 }
 
+/** Characters, which are bytes but for what is not ASCII. */
+const bytesOf = (pages: readonly string[]): number => pages.reduce((sum, page) => sum + page.length, 0);
+
 const positionMap = (pos: readonly ShardSeq[]): ReadonlyMap<number, number> => new Map(pos);
 
 /** No change of the channel lies between: what holds at the snapshot's position holds at the log's. */
@@ -80,6 +86,7 @@ export class Snapshots {
   readonly #settings: GatewaySettings;
   readonly #running = new Map<Channel, Promise<SnapshotPages>>();
   readonly #kept: LRUCache<Channel, Kept>;
+  readonly #held: HeldSnapshots;
   /** Pages of windows as they are now: rows → pages. */
   readonly #ofWindows = new WeakMap<ReadonlyMap<string, ShownRow>, readonly string[]>();
 
@@ -89,8 +96,9 @@ export class Snapshots {
     this.#kept = new LRUCache({
       maxSize: settings.snapshotCacheBytes,
       ttl: KEEP_MS,
-      sizeCalculation: ({ snapshot }) => snapshot.pages.reduce((sum, page) => sum + page.length, 1_000),
+      sizeCalculation: ({ snapshot }) => snapshot.bytes + 1_000,
     });
+    this.#held = new HeldSnapshots(settings.heldSnapshotBytes, settings.maxBufferedBytes);
   }
 
   /** When one was read last, ms of the monotonic clock. */
@@ -128,7 +136,24 @@ export class Snapshots {
       pages = paginate(texts, this.#settings.outFrameBytes);
       this.#ofWindows.set(shown, pages);
     }
-    return { epoch: log.epoch, pos: new Map(log.position.entries()), tooMany: false, pages, shown };
+    const pos = new Map(log.position.entries());
+    return { epoch: log.epoch, pos, tooMany: false, pages, bytes: bytesOf(pages), shown };
+  }
+
+  /**
+   * The user sends these pages, and keeps them until it says `release`.
+   * @returns false: slow clients keep too many; `released` tells when to ask again
+   */
+  hold(user: object, snapshot: SnapshotPages): boolean {
+    return this.#held.hold(user, snapshot);
+  }
+
+  release(user: object): void {
+    this.#held.release(user);
+  }
+
+  released(): Promise<void> {
+    return this.#held.released();
   }
 
   /** The channel is closed: what was kept for it can never be asked for again. */
@@ -166,17 +191,11 @@ export class Snapshots {
       maxSnapshotRows,
       () => channel.users > 0,
     );
-    const snapshot: SnapshotPages = {
-      epoch: read.epoch,
-      pos: positionMap(read.pos),
-      tooMany: read.tooMany,
-      pages: read.tooMany
-        ? []
-        : paginate(
-            read.rows.map((row) => encodeRow(...row)),
-            outFrameBytes,
-          ),
-    };
+    const texts = read.rows.map((row) => encodeRow(...row));
+    const pages = read.tooMany ? [] : paginate(texts, outFrameBytes);
+    const { epoch, tooMany } = read;
+    const pos = positionMap(read.pos);
+    const snapshot: SnapshotPages = { epoch, pos, tooMany, pages, bytes: bytesOf(pages) };
     if (channel.users > 0 && !read.tooMany) {
       const series = (this.#kept.get(channel)?.series ?? 0) + 1;
       this.#kept.set(channel, { generation, rows: read.rows.length, series, snapshot });

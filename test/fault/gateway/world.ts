@@ -22,7 +22,7 @@ const APP = fileURLToPath(new URL('../../support/watched-app.ts', import.meta.ur
 /** Three heartbeats of the server. */
 const SILENCE_MS = 45_000;
 /** Of each process. One that needs more ends, which is a fault. */
-const HEAP_MB = 256;
+const HEAP_MB = 512;
 
 /** What a scenario has in its hands. */
 export interface World {

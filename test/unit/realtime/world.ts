@@ -60,6 +60,7 @@ export class World {
         replayBytes: 6_000,
         maxReplayChanges: 12,
         maxBufferedBytes: 1_000,
+        heldSnapshotBytes: 2_000,
         snapshotConcurrency: 1,
         resetBatch: 1,
         windowSpareRows: 1,

@@ -19,8 +19,9 @@ export const frozenClient: Scenario = {
   paperBytes: 100_000,
   // The memory that is looked at is to be the gateway's alone.
   roles: () => ['api,projector', 'gateway'],
-  // Of the heap's 256 MB what is more than the quiet process has, and what lies beside the heap: unread bytes of sockets, rows on their way.
-  maxGrowthMb: 320,
+  // What may be held: snapshots that are being sent 128, replays 64, snapshots that are kept 32, and three that are being read;
+  // beside the heap the unread bytes of sockets, and rows on their way from Postgres. Each frozen client for itself would need more.
+  maxGrowthMb: 500,
   // Of rows this large, what is missed within seconds may be more than a replay carries (64 MiB).
   resets: true,
   load: { writers: 6, breathMs: 5 },
