@@ -139,9 +139,12 @@ export interface Client<A extends AnyApp> {
   pause(): void;
   /** Connects again, from where everything was. */
   resume(): void;
-  /** Who calls has changed, or has other rights: connects anew with a fresh token, and asks again for what was refused. */
+  /**
+   * Who calls has changed, or has other rights: drops all rows at once, connects anew with a fresh token, and asks again for
+   * what was refused. The other tabs of the caller do the same.
+   */
   renew(): void;
-  /** Calls the listener at each `renew`: what was read before, somebody else has read. @returns ends it */
+  /** Calls the listener at each `renew`, of another tab too: what was read before, somebody else has read. @returns ends it */
   onRenew(listener: () => void): () => void;
   /** Ends everything: what is on its way fails with `closed`. */
   close(): void;

@@ -33,9 +33,9 @@ class RunningClient {
 
   constructor(options: ClientOptions) {
     const settings = settingsFrom(options);
-    this.#http = new Http(settings);
+    this.#http = new Http(settings, (error) => this.#connection.refused(error));
     const ports = settings.shareTabs ? tabPorts() : undefined;
-    const tabs = ports && new TabLines(settings, ports);
+    const tabs = ports && new TabLines(settings, ports, () => this.#renewHere());
     this.#tabs = tabs;
     this.#connection = new Connection(
       (events, refresh) => tabs?.open(events, refresh) ?? new SocketLine(settings, events, refresh),
@@ -46,9 +46,12 @@ class RunningClient {
       woke: () => this.#connection.wake(),
       hidden: () => {
         this.#connection.hold('page');
-        this.#tabs?.leave();
+        this.#tabs?.end();
       },
-      shown: () => this.#connection.release('page'),
+      shown: () => {
+        this.#tabs?.listen();
+        this.#connection.release('page');
+      },
     });
   }
 
@@ -153,6 +156,13 @@ class RunningClient {
   }
 
   renew(): void {
+    this.#tabs?.tellRenewed();
+    this.#renewHere();
+  }
+
+  #renewHere(): void {
+    this.#http.renew();
+    this.#overlay.clear();
     this.#connection.renew();
     for (const tell of this.#renewed) tell();
   }
@@ -168,7 +178,7 @@ class RunningClient {
     this.#unlisten();
     this.#http.close();
     this.#connection.close();
-    this.#tabs?.leave();
+    this.#tabs?.end();
     this.#live.close();
   }
 }

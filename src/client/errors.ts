@@ -37,11 +37,11 @@ export class ClientError extends Error {
   readonly problem: Problem | undefined;
   /** After so long it is worth another try, where the server said so. */
   readonly retryAfterMs: number | undefined;
-  /** Of the WebSocket, where it was closed for good. */
+  /** Of the WebSocket, where it was closed for good, or the token was refused. */
   readonly closeCode: number | undefined;
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
-    super(`${code}: ${message}`, 'cause' in details ? { cause: details.cause } : {});
+    super(message, 'cause' in details ? { cause: details.cause } : {});
     this.code = code;
     this.status = details.status;
     this.problem = details.problem;

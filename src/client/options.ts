@@ -34,7 +34,7 @@ export interface ClientOptions {
   readonly WebSocket?: SocketConstructor;
   /** One try of a call, in ms; 30,000. */
   readonly timeoutMs?: number;
-  /** Tries of a call in all; 5. */
+  /** Tries of a call in all; 8, which is about half a minute where there is no answer. */
   readonly attempts?: number;
   /** The first and the longest wait between tries and between connections, in ms before jitter; 250 and 15,000. */
   readonly backoff?: { readonly minMs?: number; readonly maxMs?: number };
@@ -91,7 +91,7 @@ export function settingsFrom(options: ClientOptions): Settings {
     credentials: options.credentials ?? 'same-origin',
     WebSocket: options.WebSocket ?? around.WebSocket,
     timeoutMs: options.timeoutMs ?? 30_000,
-    attempts: options.attempts ?? 5,
+    attempts: options.attempts ?? 8,
     backoff: { minMs: options.backoff?.minMs ?? 250, maxMs: options.backoff?.maxMs ?? 15_000 },
     lingerMs: options.lingerMs ?? 1_000,
     shareTabs: options.shareTabs ?? true,

@@ -100,9 +100,14 @@ async function within<T>(
 export class Http {
   readonly #settings: Settings;
   readonly #closed = new AbortController();
+  readonly #refused: (error: ClientError) => void;
+  /** So many callers were here before. */
+  #callers = 0;
 
-  constructor(settings: Settings) {
+  /** @param refused told when a fresh token of who calls now was refused, too */
+  constructor(settings: Settings, refused: (error: ClientError) => void) {
     this.#settings = settings;
+    this.#refused = refused;
   }
 
   /**
@@ -122,6 +127,11 @@ export class Http {
     return within(undefined, enders, (signal) => this.#untilAnswered(sent, signal));
   }
 
+  /** Who calls has changed: what becomes of the calls of before says nothing of it. */
+  renew(): void {
+    this.#callers++;
+  }
+
   /** What is on its way ends with `closed`. */
   close(): void {
     this.#closed.abort();
@@ -130,13 +140,16 @@ export class Http {
   async #untilAnswered(call: Sent, signal: AbortSignal): Promise<Answer> {
     const { attempts, backoff, timeoutMs } = this.#settings;
     const ended = (): ClientError => signal.reason as ClientError; // `call` aborts it with nothing else
+    const caller = this.#callers;
     let hasRefreshed = false;
     for (let tries = 1; ; tries++) {
       try {
         const refresh = hasRefreshed;
         return await within(timeoutMs, [[signal, ended]], (either) => this.#try(call, refresh, either));
       } catch (error) {
-        if (isClientError(error) && error.status === 401 && this.#settings.token && !hasRefreshed) {
+        if (isClientError(error) && error.status === 401 && error.problem && this.#settings.token) {
+          if (hasRefreshed && caller === this.#callers) this.#refused(error);
+          if (hasRefreshed) throw error;
           hasRefreshed = true;
           continue;
         }

@@ -85,6 +85,12 @@ export class Overlay {
     this.#tell(view);
   }
 
+  /** What was pending is another caller’s. */
+  clear(): void {
+    this.#pending.clear();
+    for (const view of this.#views) view.overlayChanged();
+  }
+
   /** Forgets what every live view of `view` has by itself now. */
   sweep(view: string): void {
     for (const pending of [...this.of(view)]) {

@@ -2,10 +2,10 @@
  * The client’s place on a line: who is subscribed, coming back after the line was lost, and telling each subscriber what
  * is for it. Subscribers keep their own positions, so that what comes back goes on where it was.
  */
-import type { ServerFrame, SocketErrorCode, SubFrame, UnsubReason } from '../../protocol/frames.js';
+import type { ServerFrame, SocketErrorCode, SubFrame } from '../../protocol/frames.js';
 import { backoffMs, type BackoffLimits } from '../backoff.js';
 import { ClientError, clientError } from '../errors.js';
-import { NO_CODE, NOBODY, type Line, type LineEnd, type OpenLine } from './line.js';
+import { EXPIRED, NOBODY, type Line, type LineEnd, type OpenLine } from './line.js';
 
 type Frame<T extends ServerFrame['t']> = Extract<ServerFrame, { readonly t: T }>;
 /** Frames of one subscription. */
@@ -43,15 +43,25 @@ const COMES_BACK: ReadonlySet<string> = new Set<SocketErrorCode>([
   'too_many_windows',
   'rule_failed',
 ]);
-/** A fresh token helps. */
-const WANTS_TOKEN: ReadonlySet<string> = new Set<UnsubReason>(['token_expired', 'token_revoked']);
 /** From here on a close code means: don’t come back. */
 const FOR_GOOD = 4_500;
 const CODES_END = 5_000;
-/** 4003, 4004: come back with a fresh token; 4502: not with this one. */
-const TOKEN_CODES: readonly number[] = [4_003, 4_004, NOBODY];
+/** No token came in time. */
+const LATE = 4_003;
 /** A subscription that was live for so long has lasted. */
 const LASTED_MS = 5_000;
+
+/** Why a line ended, where its close code says something of the caller. */
+const ended = (closeCode: number, told: ClientError | undefined): ClientError =>
+  told || closeCode < FOR_GOOD || closeCode === NOBODY
+    ? new ClientError(
+        told?.code ?? 'unauthenticated',
+        told?.message ?? 'The server knows nobody of this token.',
+        {
+          closeCode,
+        },
+      )
+    : clientError('socket_closed', { closeCode });
 
 export class Connection {
   readonly #open: OpenLine;
@@ -65,10 +75,12 @@ export class Connection {
   /** Lines in a row on which nothing became live. */
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The token of the last line was refused. */
-  #refresh = false;
-  /** The line’s token was made for it. */
-  #hasFreshToken = false;
+  /** The last line had no token in time. */
+  #wasLate = false;
+  /** Tokens that were refused in a row; the next one is to be fresh then. Another caller’s has one try. */
+  #refusals = 0;
+  /** When the token ends that was accepted last, ms since 1970. */
+  #expiresAt = Infinity;
   /** Why there is to be no line for now. */
   readonly #holds = new Set<string>();
   /** Why there is to be no line any more. */
@@ -134,13 +146,31 @@ export class Connection {
     if (this.#over?.code === 'closed') return;
     this.#over = undefined;
     this.#tries = 0;
-    this.#refresh = true;
+    this.#refusals = 1;
+    this.#expiresAt = Infinity;
     this.#hangUp();
+    this.#drop();
     for (const entry of this.#entries.values()) {
       entry.hasEnded = false;
       entry.subscriber.lost(undefined);
     }
     this.#connect();
+  }
+
+  /** No token of the caller’s is taken: there is nobody whose rows could be shown, until `renew`. */
+  refused(cause: ClientError): void {
+    if (this.#over?.code === 'closed') return;
+    const { message, status, problem, closeCode } = cause;
+    this.#hangUp();
+    this.#drop();
+    this.#fail(
+      new ClientError('unauthenticated', message, {
+        cause,
+        ...(status === undefined ? {} : { status }),
+        ...(problem === undefined ? {} : { problem }),
+        ...(closeCode === undefined ? {} : { closeCode }),
+      }),
+    );
   }
 
   close(): void {
@@ -152,6 +182,11 @@ export class Connection {
   #fail(error: ClientError): void {
     this.#over = error;
     for (const entry of this.#entries.values()) if (!entry.hasEnded) this.#finish(entry, error);
+  }
+
+  /** What is shown is nobody’s to see any more, also where nothing is added to it. */
+  #drop(): void {
+    for (const { subscriber } of this.#entries.values()) subscriber.dropped();
   }
 
   #finish(entry: Entry, error: ClientError): void {
@@ -171,30 +206,21 @@ export class Connection {
       frame: (frame: ServerFrame): void => this.#receive(frame),
       closed: (end: LineEnd): void => this.#closed(end),
     };
-    this.#hasFreshToken = this.#refresh;
-    this.#refresh = false;
-    this.#line = this.#open(events, this.#hasFreshToken);
+    // After hours of sleep there is no need to be told.
+    const refresh = this.#wasLate || this.#refusals > 0 || this.#expiresAt <= Date.now();
+    this.#line = this.#open(events, refresh);
   }
 
   #closed({ code, reconnectInMs, error: told }: LineEnd): void {
     this.#forgetLine();
-    const isOfToken = TOKEN_CODES.includes(code);
-    this.#refresh ||= isOfToken;
-    const isForGood = code >= FOR_GOOD && code < CODES_END;
-    const error =
-      isOfToken || isForGood
-        ? new ClientError(
-            told?.code ?? (isOfToken ? 'unauthenticated' : 'socket_closed'),
-            told?.message ?? `close code ${code}`,
-            { closeCode: code },
-          )
-        : told;
-    // A token that was just made and is refused all the same will not be taken next time either.
-    if (error && isForGood && (!isOfToken || this.#hasFreshToken)) {
-      // Of whom nobody is known, no row is known either.
-      if (isOfToken)
-        for (const { hasEnded, subscriber } of this.#entries.values()) if (!hasEnded) subscriber.dropped();
-      return this.#fail(error);
+    const isRefused = code === EXPIRED || code === NOBODY;
+    const isForGood = code >= FOR_GOOD && code < CODES_END && !isRefused;
+    this.#wasLate = code === LATE;
+    const error = isForGood || isRefused || this.#wasLate ? ended(code, told) : told;
+    if (error && isForGood) return this.#fail(error);
+    if (error && isRefused) {
+      if (++this.#refusals > 1) return this.refused(error);
+      this.#drop();
     }
     for (const { hasEnded, subscriber } of this.#entries.values()) if (!hasEnded) subscriber.lost(error);
     const ms = reconnectInMs ?? backoffMs(this.#backoff, this.#tries++);
@@ -205,6 +231,10 @@ export class Connection {
     if (frame.t === 'chg' && 'ch' in frame) {
       for (const entry of [...(this.#byCh.get(frame.ch) ?? [])]) entry.subscriber.frame(frame);
       return;
+    }
+    if (frame.t === 'authed') {
+      this.#refusals = 0;
+      this.#expiresAt = frame.expiresAt ?? Infinity;
     }
     const entry = 'id' in frame && frame.id !== undefined ? this.#byId.get(frame.id) : undefined;
     // Of the line as a whole, or of a subscription that was left meanwhile.
@@ -227,6 +257,7 @@ export class Connection {
 
   #seat(entry: Entry, ch: number): void {
     this.#tries = 0;
+    this.#refusals = 0;
     this.#unseat(entry);
     entry.ch = ch;
     entry.liveSince = Date.now();
@@ -245,11 +276,8 @@ export class Connection {
   #unsubbed(entry: Entry, { reason, drop }: Frame<'unsubbed'>): void {
     this.#forget(entry);
     if (drop) entry.subscriber.dropped();
-    const error = new ClientError(reason ?? 'unsubbed', 'the server ended the subscription');
-    if (reason === undefined || !WANTS_TOKEN.has(reason)) return this.#finish(entry, error);
-    this.#hangUp();
-    this.#refresh = true;
-    this.#closed({ code: NO_CODE, error });
+    const error = new ClientError(reason ?? 'unsubbed', 'The server ended the subscription.');
+    this.#finish(entry, error);
   }
 
   #subscribe(entry: Entry): void {

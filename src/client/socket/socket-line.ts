@@ -3,7 +3,7 @@ import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../protocol/
 import { ClientError, clientError, isClientError } from '../errors.js';
 import { tokenOf } from '../http/calls.js';
 import type { Settings, SocketLike } from '../options.js';
-import { NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
+import { EXPIRED, NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
 
 const CONNECT_MS = 10_000;
 /** An answer to a ping, after which a silent line is taken for dead. */
@@ -34,6 +34,8 @@ export class SocketLine implements Line {
   #silences = 0;
   /** What the server said of the line as a whole. */
   #error: ClientError | undefined;
+  /** A token was accepted. */
+  #isAuthed = false;
 
   constructor(settings: LineSettings, events: LineEvents, refresh: boolean) {
     this.#settings = settings;
@@ -94,9 +96,17 @@ export class SocketLine implements Line {
     clearTimeout(this.#probe);
     this.#probe = undefined;
     const frame = JSON.parse(text) as ServerFrame; // what the contract of the socket says
+    // All of the line's subscriptions are the token's, other tabs' too: what is said of one holds for each of them.
+    if (frame.t === 'unsubbed' && (frame.reason === 'token_expired' || frame.reason === 'token_revoked'))
+      return this.#end(EXPIRED, new ClientError(frame.reason, 'The token is not accepted any more.'));
+    // Where nobody in particular is let in, too, whoever's token is refused goes on as that; those rows were not asked for.
+    if (frame.t === 'snap' || frame.t === 'live')
+      if (this.#error?.code === 'auth_refused' && !this.#isAuthed) return this.#end(NOBODY);
     if (frame.t === 'welcome') this.#watchEvery(frame.heartbeatMs);
-    else if (frame.t === 'authed') this.#renewBefore(frame.expiresAt);
-    else if (frame.t === 'bye') this.#reconnectInMs = frame.reconnectInMs;
+    else if (frame.t === 'authed') {
+      this.#isAuthed = true;
+      this.#renewBefore(frame.expiresAt);
+    } else if (frame.t === 'bye') this.#reconnectInMs = frame.reconnectInMs;
     else if (frame.t === 'err' && frame.id === undefined && frame.code !== 'auth_off') {
       this.#error = new ClientError(frame.code, frame.message);
       this.#renewBefore(this.#expiresAt);

@@ -3,19 +3,27 @@ import { clientError, isClientError } from '../errors.js';
 import { tokenOf } from '../http/calls.js';
 import { NO_CODE, type Line, type LineEvents } from '../socket/line.js';
 import { SocketLine, type LineSettings } from '../socket/socket-line.js';
-import type { TabPorts } from './browser.js';
+import type { TabChannel, TabPorts } from './browser.js';
 import { TabGroup } from './group.js';
 import { groupName } from './identity.js';
 
 export class TabLines {
   readonly #settings: LineSettings;
+  /** All tabs of the origin that talk to this server, whoever their callers are. */
+  readonly #all: string;
+  readonly #renewed: () => void;
+  #channel: TabChannel | undefined;
   readonly #ports: TabPorts;
   #name: string | undefined;
   #group: TabGroup | undefined;
 
-  constructor(settings: LineSettings, ports: TabPorts) {
+  /** @param renewed called when the caller of another tab, who was ours too, has changed */
+  constructor(settings: LineSettings, ports: TabPorts, renewed: () => void) {
     this.#settings = settings;
     this.#ports = ports;
+    this.#renewed = renewed;
+    this.#all = `tidemark ${settings.realtimeUrl}`;
+    this.listen();
   }
 
   open(events: LineEvents, refresh: boolean): Line {
@@ -39,6 +47,29 @@ export class TabLines {
         line?.close();
       },
     };
+  }
+
+  /** Hears from now on of other tabs that their caller has changed. */
+  listen(): void {
+    if (this.#channel) return;
+    this.#channel = this.#ports.channel(this.#all);
+    this.#channel.addEventListener('message', ({ data }) => {
+      // A name where it is known; who is known to be somebody else goes on.
+      if (data === null || this.#name === undefined || data === this.#name) this.#renewed();
+    });
+  }
+
+  /** Tells the other tabs that the caller has changed. */
+  tellRenewed(): void {
+    // eslint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel is of one origin
+    this.#channel?.postMessage(this.#name ?? null);
+  }
+
+  /** The page is left: nothing is heard and nothing is held. */
+  end(): void {
+    this.leave();
+    this.#channel?.close();
+    this.#channel = undefined;
   }
 
   /** Another tab may lead. */

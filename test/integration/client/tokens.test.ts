@@ -151,3 +151,22 @@ test('a right that is lost: the rows are gone, and there is no knocking at the d
   client.renew();
   await until(store, () => store.status === 'live' && store.rows.length === 1);
 });
+
+test('a token that ends and has no successor: all live views are emptied at once, and closed', async () => {
+  const same = token('fay', 1_500);
+  const client = as(() => same);
+  await client.command('order', 'ends', 'place', { customerId: 'fay', lines });
+  const stores = [
+    client.live('order_summary'),
+    client.live('order_summary', { key: 'ends' }),
+    client.live('order_summary', { sort: '-placedAt', limit: 10 }),
+  ];
+  for (const store of stores) await until(store, () => store.rows.length === 1);
+  /** What is shown at each moment at which something is. */
+  const seen = new Set<string>();
+  for (const store of stores)
+    store.subscribe(() => seen.add(stores.map(({ rows }) => rows.length).join(' ')));
+  for (const store of stores) await until(store, () => store.status === 'closed');
+  expect([...seen]).toEqual(['0 0 0']);
+  for (const { error } of stores) expect(error?.code).toBe('unauthenticated');
+});

@@ -108,7 +108,9 @@ test.each([4500, 4501, 4999])('close code %i: it does not come back, until it is
   client.renew();
   await settled();
   expect(server.socket().accept().subs).toHaveLength(2);
-  expect(store.status).toBe('stale');
+  // Somebody else may be there now.
+  expect(store).toMatchObject({ status: 'connecting' });
+  expect(store.rows).toEqual([]);
 });
 
 test.each([1000, 1001, 1006, 1011, 4000, 4001, 4002, 4005, 4499])(
@@ -307,10 +309,150 @@ test('a token that is refused while the page was away: its rows are nobody’s t
   server.socket().drop();
   await comesBack();
   server.socket().accept().drop(4502);
-  expect(store).toMatchObject({ status: 'stale', rows: [{ id: 'a' }] });
+  expect(store.status).toBe('connecting');
+  expect(store.rows).toEqual([]);
   await comesBack();
   server.socket().accept().drop(4502);
   expect(store).toMatchObject({ status: 'closed', rows: [], error: { code: 'unauthenticated' } });
+});
+
+/** Three live views on one socket, each with a row. */
+async function three(options: ClientOptions) {
+  const { server, client } = start(options);
+  const stores = ['a', 'b', 'c'].map((view) => client.live(view));
+  await settled();
+  const socket = server.socket().accept();
+  for (const { id } of socket.subs) {
+    socket.say({ t: 'snap', id, rows: [['a', 1, { id: 'a' }]], more: false });
+    socket.say({ t: 'live', id, ch: Number(id), epoch: 'e', pos: [[0, 1]] });
+  }
+  const shown = () => stores.map(({ status, rows }) => [status, rows.length]);
+  expect(shown()).toEqual(stores.map(() => ['live', 1]));
+  return { server, client, stores, socket, shown };
+}
+const each = (status: string, rows: number) => [1, 2, 3].map(() => [status, rows]);
+
+test('a token that ended takes the rows of all its views, and ends for good when its successor is no better', async () => {
+  const { server, client, stores, socket, shown } = await three({ token: () => 'always the same' });
+  socket.say({ t: 'unsubbed', id: socket.sub.id, reason: 'token_expired', drop: true });
+  expect(shown()).toEqual(each('connecting', 0));
+  await comesBack();
+  server.socket().accept().say({ t: 'err', code: 'auth_refused', message: 'the token has expired' });
+  server.socket().drop(4004);
+  expect(shown()).toEqual(each('closed', 0));
+  for (const { error } of stores) {
+    expect(error).toMatchObject({
+      code: 'unauthenticated',
+      closeCode: 4004,
+      message: 'the token has expired',
+    });
+    expect(error?.cause).toMatchObject({ code: 'auth_refused' });
+  }
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(server.sockets).toHaveLength(2);
+  client.renew();
+  await settled();
+  expect(server.socket().accept().subs).toHaveLength(3);
+});
+
+test.each([
+  [4003, 'stale', 1],
+  [4004, 'connecting', 0],
+  [4005, 'stale', 1],
+  [4006, 'stale', 1],
+  [4502, 'connecting', 0],
+])(
+  'close code %i with nothing said before: %s, %i rows; a fresh token brings all back',
+  async (code, status, rows) => {
+    const { asked, token } = tokens();
+    const { server, socket, shown } = await three({ token });
+    socket.drop(code);
+    expect(shown()).toEqual(each(status, rows));
+    await comesBack();
+    expect(asked.at(-1)).toEqual({ refresh: ![4005, 4006].includes(code) });
+    const next = server.socket().accept();
+    next.say({ t: 'authed', expiresAt: null });
+    for (const { id, from } of next.subs) {
+      expect(from === undefined).toBe(rows === 0);
+      if (from === undefined) next.say({ t: 'snap', id, rows: [['a', 1, { id: 'a' }]], more: false });
+      next.say({ t: 'live', id, ch: Number(id), epoch: 'e', pos: [[0, 1]] });
+    }
+    expect(shown()).toEqual(each('live', 1));
+  },
+);
+
+test('refusals count in a row: one that was taken meanwhile begins anew, a login that is away does not count', async () => {
+  let isAway = false;
+  const token = (): string => {
+    if (isAway) throw new Error('the login is away');
+    return 't';
+  };
+  const { server, shown } = await three({ token });
+  for (let n = 0; n < 3; n++) {
+    server.socket().drop(4004);
+    expect(shown()).toEqual(each('connecting', 0));
+    isAway = true;
+    await comesBack();
+    const { length } = server.sockets;
+    isAway = false;
+    await comesBack();
+    expect(server.sockets).toHaveLength(length + 1);
+    server.socket().accept().say({ t: 'authed', expiresAt: null });
+  }
+  server.socket().drop(4004);
+  await comesBack();
+  server.socket().accept().drop(4004);
+  expect(shown()).toEqual(each('closed', 0));
+});
+
+test('whoever shows a token is not let in as nobody in particular where it is refused', async () => {
+  const { server, client } = start({ token: () => 'no good' });
+  const store = client.live('items');
+  await settled();
+  for (const status of ['connecting', 'closed']) {
+    const socket = server.socket().accept();
+    socket.say({ t: 'err', code: 'auth_refused', message: 'no' });
+    serve(socket);
+    expect(store.status).toBe(status);
+    expect(store.rows).toEqual([]);
+    await comesBack();
+  }
+  expect(server.sockets).toHaveLength(2);
+});
+
+test('a token that ended while the page slept is not shown again', async () => {
+  const { asked, token } = tokens();
+  const { server, socket, shown } = await three({ token });
+  socket.say({ t: 'authed', expiresAt: Date.now() + 1_000 });
+  socket.drop();
+  vi.setSystemTime(Date.now() + 3_600_000);
+  await comesBack();
+  expect(asked.at(-1)).toEqual({ refresh: true });
+  // So that nothing has to be read anew.
+  expect(server.socket().accept().sub.from).toBeDefined();
+  expect(shown()).toEqual(each('stale', 1));
+});
+
+test('renew: what the caller before saw is gone at once, also what was to come of a command', async () => {
+  const { client, stores, shown } = await three({ token: () => 't' });
+  client.optimistic('a', 'new', () => ({ id: 'new' }));
+  expect(stores[0]?.rows).toHaveLength(2);
+  let told = 0;
+  const end = client.onRenew(() => told++);
+  client.renew();
+  expect(shown()).toEqual(each('connecting', 0));
+  expect(stores[0]?.pending.size).toBe(0);
+  expect(told).toBe(1);
+  end();
+});
+
+test('an error says its sentence alone; what it is called is its code', async () => {
+  const { server, client } = start();
+  const store = client.live('items');
+  await settled();
+  const socket = server.socket().accept();
+  socket.say({ t: 'err', id: socket.sub.id, code: 'invalid_filter', message: 'That is no filter.' });
+  expect(store.error).toMatchObject({ code: 'invalid_filter', message: 'That is no filter.' });
 });
 
 test('a token function that fails is told, and asked again', async () => {

@@ -2,6 +2,7 @@
 import { createClient, type ClientOptions, type TokenRequest } from 'tidemark/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { scriptedHttp } from '../../support/client/scripted-http.js';
+import { script } from '../../support/client/scripted-socket.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -170,6 +171,44 @@ test('a token goes with each call; one that is refused is asked for anew, once',
   expect(failed).toMatchObject({ error: { code: 'token_failed' } });
   expect(JSON.stringify(failed)).not.toContain('secret');
   expect(failing.http.calls).toHaveLength(0);
+});
+
+test('a fresh token that is refused over HTTP ends the live views, too; one of the caller before does not', async () => {
+  const server = script();
+  const { http, client } = start({ token: () => 'same', WebSocket: server.WebSocket });
+  const store = client.live('items');
+  await vi.advanceTimersByTimeAsync(0);
+  const socket = server.socket().accept();
+  socket.say({ t: 'snap', id: socket.sub.id, rows: [['a', 1, { id: 'a' }]], more: false });
+  socket.say({ t: 'live', id: socket.sub.id, ch: 1, epoch: 'e', pos: [[0, 1]] });
+  expect(store.status).toBe('live');
+  async function refused(between: () => void): Promise<void> {
+    const read = outcome(client.view('items', 'a'));
+    (await http.next()).answer(401, problem(401, 'token_expired'));
+    const second = await http.next();
+    between();
+    second.answer(401, problem(401, 'token_expired'));
+    expect(await read).toMatchObject({ error: { code: 'token_expired', status: 401 } });
+  }
+  await refused(() => client.renew());
+  expect(store.status).toBe('connecting');
+  await refused(() => undefined);
+  expect(store).toMatchObject({ status: 'closed', error: { code: 'unauthenticated', status: 401 } });
+  expect(store.rows).toEqual([]);
+  client.close();
+});
+
+test('eight tries unless told otherwise', async () => {
+  const http = scriptedHttp();
+  const client = createClient({ url: 'http://shop.test', fetch: http.fetch });
+  const read = outcome(client.view('items', 'a'));
+  for (let n = 0; n < 8; n++) {
+    (await http.next()).fail();
+    await vi.advanceTimersByTimeAsync(25_000);
+  }
+  expect(await read).toMatchObject({ error: { code: 'network_error' } });
+  expect(http.calls).toHaveLength(8);
+  client.close();
 });
 
 test('reads: the query says what is asked, and tokens as often as there are any', async () => {
