@@ -15,6 +15,8 @@ import { describeBrowser, useBrowser } from './support/chromium.js';
 const pageWith = (bundle: string, realtimeUrl: string): string => `<!doctype html><script>${bundle}
 const token = 'x.' + btoa(JSON.stringify({ sub: location.search, jti: Math.random() })) + '.y';
 const client = tidemark.createClient({ realtimeUrl: '${realtimeUrl}', token: () => token });
+const said = [];
+client.onRenew(() => said.push('renewed'));
 const store = client.live('order_summary');
 store.subscribe(() => {
   document.title = store.status + ' ' + store.rows.map(({ orderId }) => orderId).join(' ');
@@ -118,6 +120,28 @@ describeBrowser('tabs', () => {
       await one.shows('live t-1 t-2 t-3 t-4');
       await place('t-5');
       for (const { shows } of [one, two]) await shows('live t-1 t-2 t-3 t-4 t-5');
+      expect(one.sockets() + two.sockets()).toBe(2);
+    } finally {
+      await context.close();
+    }
+  });
+
+  test('a login or logout in one tab is one in all tabs of the caller, with nothing left of before', async () => {
+    const context = await browser.get().newContext();
+    try {
+      const [one, two, other] = [await open(context), await open(context), await open(context, 'ben')];
+      for (const { page } of [one, two, other])
+        await page.waitForFunction("document.title.startsWith('live t-1')");
+      // From here on each notes what it shows at every change.
+      for (const { page } of [one, two, other])
+        await page.evaluate(`globalThis.shown = []; store.subscribe(() => shown.push(document.title))`);
+      await two.page.evaluate('client.renew()');
+      for (const { page } of [one, two]) {
+        await page.waitForFunction("said.length === 1 && document.title.startsWith('live t-1')");
+        expect(await page.evaluate('shown[0]')).toBe('connecting');
+      }
+      expect(await other.page.evaluate('said.length + shown.length')).toBe(0);
+      // Still one socket for both: another one than before.
       expect(one.sockets() + two.sockets()).toBe(2);
     } finally {
       await context.close();

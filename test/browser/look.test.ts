@@ -82,6 +82,21 @@ describeBrowser('how the board looks', { timeout: 60_000 }, () => {
     expect(complaints).toEqual([]);
   });
 
+  test('the head of the page is one row on a phone, however the line stands', async () => {
+    const { page } = await board.open({ viewport: { width: 360, height: 740 } });
+    const rows = (): Promise<number> =>
+      page.evaluate(
+        `new Set([...document.querySelector('.top-row').children].map((one) => {
+          const { top, height } = one.getBoundingClientRect();
+          return Math.round((top + height / 2) / 20);
+        })).size`,
+      );
+    expect(await rows()).toBe(1);
+    await page.getByRole('button', { name: 'Cut the line' }).click();
+    await page.locator('.status[data-status="cut"]').waitFor();
+    expect(await rows()).toBe(1);
+  });
+
   test('everything is from this server, and its policy is not broken', async () => {
     const { page, complaints } = await board.open();
     const hosts = new Set<string>();

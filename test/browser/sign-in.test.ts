@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { SignJWT } from 'jose';
 import type { Page } from 'playwright-core';
 import { expect, onTestFinished, test } from 'vitest';
 import { tidemark } from '../support/command.js';
@@ -14,6 +15,8 @@ import { describeBrowser, useBrowser } from './support/chromium.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** By how much a token may be over for the server, where it is not told otherwise. */
+const FORGIVEN_MS = 5_000;
 const ORDERS_JWT_SECRET = 'of this test alone: thirty-two bytes or more';
 
 async function tokenOf(id: string, ...role: string[]): Promise<string> {
@@ -105,6 +108,23 @@ describeBrowser('the orders example with rights', () => {
     await page.getByRole('button', { name: /^Sign out/ }).click();
     await page.getByRole('heading', { name: 'Sign in to the orders' }).waitFor();
     expect(await page.locator('[data-order]').count()).toBe(0);
+    // In the middle of a wide page, too.
+    await page.setViewportSize({ width: 1100, height: 700 });
+    const box = await page.locator('.sign-in .panel').boundingBox();
+    expect(Math.abs((box?.x ?? 0) + (box?.width ?? 0) / 2 - 550)).toBeLessThan(2);
+    // A token that ends while the page is open, and has no successor.
+    const brief = await new SignJWT({ role: 'staff' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject('sam')
+      .setIssuer('orders')
+      // The server forgives clocks that are a little off.
+      .setExpirationTime(new Date(Date.now() - FORGIVEN_MS + 3_000))
+      .sign(new TextEncoder().encode(ORDERS_JWT_SECRET));
+    await signIn(page, brief);
+    await card(page, 'o-2').waitFor();
+    await page.getByText('Your token is not accepted any more: sign in with another one.').waitFor();
+    expect(await page.locator('body').innerText()).not.toMatch(/o-1|o-2|Customers/);
+    expect(await page.evaluate('sessionStorage.length')).toBe(0);
     await signIn(page, staff);
     for (const order of ['o-1', 'o-2']) await card(page, order).waitFor();
     expect(await page.evaluate('JSON.stringify(localStorage) + location.href')).not.toContain('eyJ');

@@ -1,5 +1,6 @@
 /** The whole board: who is connected, a form, the newest orders by where they stand, what each customer spent, what happened. */
 import { useEffect, useState } from 'react';
+import type { LiveState } from 'tidemark/client';
 import { Activity } from './activity.js';
 import { Customers } from './customers.js';
 import { Header } from './header.js';
@@ -11,19 +12,24 @@ import { Traffic } from './traffic.js';
 import { useCut } from './use-cut.js';
 
 const NEWEST = 50;
-/** A token that was taken when the page began, and is not any more. */
-const NOBODY: ReadonlySet<string> = new Set([
-  'auth_refused',
-  'token_expired',
-  'token_revoked',
-  'unauthenticated',
-]);
 
-/** @param props.leave ends the session; told why where it was not the caller who wanted that */
-export function Board(props: {
+interface Caller {
   readonly caller: Session['caller'];
   readonly leave: (refused?: string) => void;
-}) {
+}
+
+/** Ends the session once the token is not accepted any more that was taken when the page began. */
+function useLeave({ caller, leave }: Caller, views: readonly Pick<LiveState<unknown>, 'status' | 'error'>[]) {
+  const isNobody = views.some(
+    ({ status, error }) => status === 'closed' && error?.code === 'unauthenticated',
+  );
+  useEffect(() => {
+    if (caller && isNobody) leave('ended');
+  }, [caller, isNobody, leave]);
+}
+
+/** @param props.leave ends the session; told why where it was not the caller who wanted that */
+export function Board(props: Caller) {
   const { caller, leave } = props;
   const own = caller?.role === 'customer' ? caller.id : undefined;
   const [customerId, choose] = useState<string>();
@@ -36,11 +42,7 @@ export function Board(props: {
   const totals = useLive('customer_totals', own === undefined ? { limit: 100 } : { key: own });
   const cut = useCut(orders.status, orders.rows);
   const [isBusy, setBusy] = useState(false);
-  const ended = orders.status === 'closed' ? orders.error?.code : undefined;
-  useEffect(() => {
-    if (caller && ended !== undefined && NOBODY.has(ended))
-      leave(ended === 'auth_refused' ? 'unauthenticated' : ended);
-  }, [caller, ended, leave]);
+  useLeave(props, [orders, totals]);
   return (
     <>
       <a className="skip" href="#orders">
@@ -55,7 +57,11 @@ export function Board(props: {
       />
       <main>
         <aside>
-          <PlaceOrder customers={totals.rows} own={own} />
+          <PlaceOrder
+            customers={totals.rows}
+            own={own}
+            isThere={(sent) => orders.rows.some(({ orderId }) => orderId === sent)}
+          />
           {own === undefined && <Traffic isOn={isBusy} onChange={setBusy} />}
         </aside>
         <section className="orders" id="orders" aria-labelledby="orders-title" tabIndex={-1}>

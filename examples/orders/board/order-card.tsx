@@ -1,6 +1,7 @@
 /** One order: who, how much, where it stands, and what may be done with it next. */
 import { MOVE_LABELS, MOVES, type OrderRow } from './orders.js';
-import { counted, minute, money, refusal } from './texts.js';
+import { Refused } from './refused.js';
+import { counted, minute, money } from './texts.js';
 import { useMoves } from './use-moves.js';
 
 function Facts({ row, titleId }: { readonly row: OrderRow; readonly titleId: string }) {
@@ -58,11 +59,7 @@ function Moves({ row, onMove }: { readonly row: OrderRow; readonly onMove: (orde
         </div>
       )}
       {moves.sent !== undefined && <p className="hint">Sent; it is shown here once its change arrives.</p>}
-      {moves.error && (
-        <p className="error" role="alert">
-          {refusal(moves.error)}
-        </p>
-      )}
+      {moves.error && <Refused error={moves.error} isPending={moves.isPending} again={moves.again} />}
     </>
   );
 }

@@ -72,8 +72,13 @@ export function totalCentsOf({ quantities }: OrderForm): number {
 
 const LETTERS = '23456789abcdefghjkmnpqrstvwxyz';
 
-/** A number for a new order that nobody has: `o-7kq4xw`. */
-export function newOrderId(): string {
-  const random = crypto.getRandomValues(new Uint8Array(6));
-  return `o-${Array.from(random, (byte) => LETTERS[byte % LETTERS.length]).join('')}`;
+function randomLetters(count: number): string {
+  const random = crypto.getRandomValues(new Uint8Array(count));
+  return Array.from(random, (byte) => LETTERS[byte % LETTERS.length]).join('');
 }
+
+/** A number for a new order that nobody has: `o-7kq4xw`. */
+export const newOrderId = (): string => `o-${randomLetters(6)}`;
+
+/** For one command, however often it is sent (its `Idempotency-Key`). */
+export const newKey = (): string => randomLetters(24);

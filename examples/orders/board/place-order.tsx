@@ -2,7 +2,8 @@
 import { useId } from 'react';
 import { Field } from './field.js';
 import { MAX_QUANTITY, PRODUCTS, totalCentsOf, type Faults, type OrderForm } from './order-form.js';
-import { money, refusal } from './texts.js';
+import { Refused } from './refused.js';
+import { money } from './texts.js';
 import { useOrderForm } from './use-order-form.js';
 
 function Quantities(props: {
@@ -49,8 +50,13 @@ export function PlaceOrder(props: {
   readonly customers: readonly { readonly customerId: string }[];
   /** Who may order for themselves alone. */
   readonly own: string | undefined;
+  /** Whether an order of this number is shown on the board. */
+  readonly isThere: (orderId: string) => boolean;
 }) {
-  const { form, faults, placed, element, change, submit, isPending, error } = useOrderForm(props.own);
+  const { form, faults, placed, element, change, submit, isPending, error, again } = useOrderForm(
+    props.own,
+    props.isThere,
+  );
   const id = useId();
   return (
     <section className="panel" aria-labelledby={id}>
@@ -86,11 +92,7 @@ export function PlaceOrder(props: {
         <p className="hint" role="status">
           {placed !== undefined && `Order ${placed} is placed.`}
         </p>
-        {error && (
-          <p className="error" role="alert">
-            {refusal(error)}
-          </p>
-        )}
+        {error && <Refused error={error} isPending={isPending} again={again} />}
       </form>
     </section>
   );

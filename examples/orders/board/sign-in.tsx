@@ -5,6 +5,8 @@ import { Field } from './field.js';
 const REFUSED: Readonly<Record<string, string>> = {
   unauthenticated: 'The server does not accept this token.',
   token_expired: 'The time of this token is over: make another one.',
+  ended: 'Your token is not accepted any more: sign in with another one.',
+  network_error: 'The server could not be reached.',
 };
 
 export function SignIn(props: {

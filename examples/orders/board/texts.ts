@@ -1,5 +1,5 @@
 /** How the page writes money and times, and what it says when something was refused. */
-import { isClientError } from 'tidemark/client';
+import { isClientError, type ClientError } from 'tidemark/client';
 
 const MONEY = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR' });
 const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
@@ -28,7 +28,10 @@ const REFUSALS: Readonly<Record<string, string>> = {
   order_not_shipped: 'It is not shipped yet.',
   forbidden: 'This is not yours to do.',
   unauthenticated: 'The server wants to know who you are.',
-  network_error: 'The server could not be reached. Nothing was changed that it did not confirm.',
+  token_expired: 'The time of your token is over.',
+  token_revoked: 'Your token is not accepted any more.',
+  auth_refused: 'Your token is not accepted any more.',
+  network_error: 'The server could not be reached.',
   timeout: 'The server took too long to answer.',
 };
 
@@ -37,3 +40,9 @@ export function refusal(error: unknown): string {
   if (!isClientError(error)) return 'Something went wrong in this page.';
   return `${REFUSALS[error.code] ?? error.problem?.detail ?? error.message} (${error.code})`;
 }
+
+/** Codes after which nobody here knows whether a command happened: it may have arrived, and its answer not. */
+const UNKNOWN: ReadonlySet<string> = new Set(['network_error', 'timeout', 'bad_answer', 'outcome_unknown']);
+
+/** It may have happened and may not; sent again under the key that it had, it happens once all the same. */
+export const isUnknown = (error: ClientError): boolean => UNKNOWN.has(error.code);

@@ -1,16 +1,27 @@
 /** What somebody has filled in so far, what is wrong with it, and how placing it went. */
 import { useRef, useState, type FormEvent } from 'react';
-import { faultsOf, FRESH, newOrderId, orderOf, PRODUCTS, type Faults } from './order-form.js';
+import { faultsOf, FRESH, newKey, newOrderId, orderOf, PRODUCTS, type Faults } from './order-form.js';
+import { isUnknown } from './texts.js';
 import { useCommand } from './tidemark.js';
 
 const NONE: Faults = {};
 
-/** @param customerId who orders; undefined: whoever is filled in */
-export function useOrderForm(customerId: string | undefined) {
+/** An order as it was sent, to be sent again as it was. */
+interface Sent {
+  readonly orderId: string;
+  readonly order: ReturnType<typeof orderOf>;
+  readonly idempotencyKey: string;
+}
+
+/**
+ * @param customerId who orders; undefined: whoever is filled in
+ * @param isThere whether an order of this number is shown on the board
+ */
+export function useOrderForm(customerId: string | undefined, isThere: (orderId: string) => boolean) {
   const [form, setForm] = useState(customerId === undefined ? FRESH : { ...FRESH, customerId });
   const [faults, setFaults] = useState(NONE);
-  /** The order that was placed last. */
-  const [placed, setPlaced] = useState<string>();
+  /** The order that was sent last. */
+  const [last, setLast] = useState<Sent>();
   const place = useCommand('order', 'place');
   const element = useRef<HTMLFormElement>(null);
 
@@ -24,12 +35,16 @@ export function useOrderForm(customerId: string | undefined) {
     if (place.isPending) return;
     const found = faultsOf(form);
     setFaults(found);
-    setPlaced(undefined);
+    setLast(undefined);
+    place.reset();
     const [wrong] = Object.keys(found);
     if (wrong !== undefined) return focusOn(wrong);
-    const orderId = newOrderId();
-    const { ok } = await place.send(orderId, orderOf(form));
-    if (ok) setPlaced(orderId);
+    await send({ orderId: newOrderId(), order: orderOf(form), idempotencyKey: newKey() });
+  }
+  async function send(sent: Sent) {
+    setLast(sent);
+    const { orderId, order, idempotencyKey } = sent;
+    await place.send(orderId, order, { idempotencyKey });
   }
   function change(next: Partial<typeof form>) {
     const changed = { ...form, ...next };
@@ -37,5 +52,21 @@ export function useOrderForm(customerId: string | undefined) {
     // Faults are told when it is sent, and go as they are mended.
     if (faults !== NONE) setFaults(faultsOf(changed));
   }
-  return { form, faults, placed, element, change, submit, isPending: place.isPending, error: place.error };
+  const { isPending, error, result } = place;
+  // Nobody else has this number: where it is seen, it was placed, whatever became of the answer.
+  const hasArrived = last !== undefined && error !== undefined && isUnknown(error) && isThere(last.orderId);
+  return {
+    form,
+    faults,
+    element,
+    change,
+    submit,
+    isPending,
+    error: hasArrived ? undefined : error,
+    /** The order that was placed last. */
+    placed: result || hasArrived ? last?.orderId : undefined,
+    again() {
+      if (last) void send(last);
+    },
+  };
 }
