@@ -69,6 +69,7 @@ test('docs/live-uis.md compiles, renders, and finds what is written wrong', { ti
     'main.tsx',
     'orders.tsx',
     'render.ts',
+    'server.ts',
     'wrong.ts',
   ]);
   page = await pageOf(files);
