@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest';
 import { Hub } from '../../../src/client/tabs/hub.js';
 import type { LineEnd, LineEvents } from '../../../src/client/socket/line.js';
+import { SocketLine } from '../../../src/client/socket/socket-line.js';
 import type { ClientFrame, ServerFrame } from '../../../src/protocol/frames.js';
+import { script } from '../../support/client/scripted-socket.js';
 
 function start() {
   const lines: { events: LineEvents; sent: ClientFrame[]; refresh: boolean; closed: boolean }[] = [];
@@ -173,4 +175,29 @@ test('subscriptions that the server ended are forgotten: who leaves does not end
   line().events.frame({ t: 'unsubbed', id: 'one:2', reason: 'forbidden', drop: true });
   one.line.close();
   expect(line().sent.slice(3)).toEqual([{ t: 'unsub', id: 'one:3' }]);
+});
+
+test('a token that ended is everybody’s: told of one subscription, each guest hears it before it shows anything more', async () => {
+  const server = script();
+  const settings = { realtimeUrl: 'wss://shop.test/realtime', token: () => 't', WebSocket: server.WebSocket };
+  const hub = new Hub((events, refresh) => new SocketLine(settings, events, refresh));
+  const heard = { one: [] as unknown[], two: [] as unknown[] };
+  const lines = (['one', 'two'] as const).map((name) =>
+    hub.join(
+      name,
+      {
+        opened: () => undefined,
+        frame: ({ t }) => heard[name].push(t),
+        closed: ({ code, error }) => heard[name].push([code, error?.code]),
+      },
+      false,
+    ),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  const socket = server.socket().accept();
+  for (const line of lines) line.send({ t: 'sub', id: '1', view: 'a' });
+  for (const id of ['one:1', 'two:1']) socket.say({ t: 'unsubbed', id, reason: 'token_expired', drop: true });
+  expect(heard.one).toEqual(['welcome', [4004, 'token_expired']]);
+  expect(heard.two).toEqual(heard.one);
+  expect(socket.isOver).toBe(true);
 });
