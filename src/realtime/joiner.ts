@@ -261,7 +261,7 @@ export class Joiner implements Waiter, Held {
     if (read.tooMany)
       return this.fail(
         'too_many_rows',
-        `the snapshot would have more than ${this.#deps.settings.maxSnapshotRows} rows; subscribe to less`,
+        `the snapshot would have more than ${this.#deps.settings.maxSnapshotRows} rows, or 64 MiB of them; subscribe to less`,
       );
     if (read.epoch === this.log.epoch) {
       const { snapshots } = this.#deps;
