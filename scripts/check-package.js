@@ -1,9 +1,19 @@
 /**
  * Checks what would be published: builds, asks publint, packs, and uses the package from a project of its own, compiled
- * under both ways of module resolution. Nothing is fetched: the project borrows the installed production packages.
+ * under both ways of module resolution. The project of docs/your-own-project.md is made of that page, and used as the page
+ * says. Nothing is fetched: the projects borrow the installed packages.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { giveUp, prepare, ROOT } from './prepare.js';
@@ -52,12 +62,14 @@ const THEIRS = [
 ];
 const FILES = ['consumer.ts', 'page.ts'];
 
-function makeProject(folder, tarball) {
+/** What the guide has its reader install beside. */
+const OF_THE_GUIDE = ['typescript', 'tsx', 'vite', '@vitejs/plugin-react'];
+
+function makeProject(folder, tarball, others) {
   const place = path.join(folder, 'node_modules/tidemark');
   mkdirSync(place, { recursive: true });
   execFileSync('tar', ['-xzf', tarball, '-C', place, '--strip-components=1']);
-  for (const name of new Set([...productionPackages(), ...THEIRS])) link(folder, name);
-  for (const name of FILES) cpSync(path.join(ROOT, 'test/package', name), path.join(folder, name));
+  for (const name of new Set([...productionPackages(), ...THEIRS, ...others])) link(folder, name);
   writeFileSync(
     path.join(folder, 'package.json'),
     JSON.stringify({ name: 'consumer', type: 'module', private: true }),
@@ -93,6 +105,50 @@ function compile(folder, name, module, moduleResolution) {
   console.log(`ok types under ${moduleResolution}`);
 }
 
+/** Writes the files that the guide shows, each of which begins with its name. */
+function writeGuide(folder) {
+  const guide = readFileSync(path.join(ROOT, 'docs/your-own-project.md'), 'utf8');
+  for (const [, text = ''] of guide.matchAll(/^```\w+\n((?:\/\/|<!--) [\s\S]*?)^```$/gm)) {
+    const [, name = ''] = /^(?:\/\/|<!--) (\S+)/.exec(text) ?? [];
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), text);
+  }
+}
+
+/** The line that says where it listens; undefined when the program ends before. */
+async function untilReady(program) {
+  let written = '';
+  for await (const chunk of program.stdout) {
+    written += String(chunk);
+    const line = written.split('\n').find((one) => one.includes('"msg":"ready"'));
+    if (line !== undefined) return JSON.parse(line);
+  }
+  return undefined;
+}
+
+/** Starts what the guide built, asks for its page and what that asks for, and stops it. */
+async function startGuide(folder) {
+  const args = ['node_modules/tidemark/bin/tidemark.js', 'start', 'dist/app.js', '--page', 'dist/page'];
+  const env = { ...process.env, PORT: '0', REALTIME_PORT: '0' };
+  const program = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => program.once('exit', resolve));
+  const ready = await untilReady(program);
+  if (!ready) giveUp(`the guide’s application ended before it was ready: ${await ended}`);
+  program.stdout.resume();
+  const page = await (await fetch(ready.page)).text();
+  const [, script = ''] = /<script [^>]*src="([^"]+)"/.exec(page) ?? [];
+  const statuses = [];
+  for (const place of [script, '/tidemark.json', '/readyz'])
+    statuses.push((await fetch(new URL(place, ready.page))).status);
+  const counting = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"by":2}' };
+  const counted = await fetch(new URL('/commands/visit/home/count', ready.page), counting);
+  program.kill('SIGINT');
+  const code = await ended;
+  if (script === '' || [...statuses, counted.status].some((status) => status !== 200) || code !== 0)
+    giveUp(`the guide’s application: ${script} ${statuses} ${counted.status}, exit code ${code}`);
+  console.log('ok guide: start');
+}
+
 /** Every message counts, suggestions too. */
 async function askPublint() {
   const { publint } = await import('publint');
@@ -111,7 +167,8 @@ const folder = mkdtempSync(path.join(tmpdir(), 'tidemark-package-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 step('pack', 'npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder]);
 const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
-makeProject(folder, path.join(folder, tarball));
+makeProject(folder, path.join(folder, tarball), []);
+for (const name of FILES) cpSync(path.join(ROOT, 'test/package', name), path.join(folder, name));
 compile(folder, 'nodenext', 'NodeNext', 'NodeNext');
 compile(folder, 'bundler', 'ESNext', 'Bundler');
 step('use', process.execPath, ['out-nodenext/consumer.js'], folder);
@@ -123,3 +180,13 @@ step(
   ['node_modules/tidemark/bin/tidemark.js', 'start', '--help'],
   folder,
 );
+
+const guide = path.join(folder, 'guide');
+makeProject(guide, path.join(folder, tarball), OF_THE_GUIDE);
+writeGuide(guide);
+step('guide: types', bin('tsc'), ['--noEmit'], guide);
+step('guide: types of the page', bin('tsc'), ['-p', 'page'], guide);
+step('guide: tests', bin('tsx'), ['--test', 'src/app.test.ts'], guide);
+step('guide: build', bin('tsc'), [], guide);
+step('guide: build of the page', bin('vite'), ['build', 'page'], guide);
+await startGuide(guide);

@@ -57,7 +57,7 @@ const PAGE =
 
 # Errors
 
-Every code that Tidemark gives out. A code keeps its meaning; texts beside it may change, so switch on the code.
+Every code that a server or the command line gives out; those that [the client](client.md#errors) adds of its own stand there. A code keeps its meaning; texts beside it may change, so switch on the code.
 
 ## HTTP
 
