@@ -151,6 +151,24 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     expect(complaints).toEqual([]);
   });
 
+  test('what a server rendered for another caller is gone at once, also before there is a line', async () => {
+    let asked = (): void => undefined;
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const { page } = await board.open({}, async (opened) => {
+      // Nobody answers.
+      await opened.routeWebSocket(/\/realtime$/, (socket) => socket.onMessage(() => asked()));
+      await opened.goto(board.url());
+      await opened.locator('body[data-ready]').waitFor({ state: 'attached' });
+    });
+    const html = '<p data-orders="one" data-status="connecting">o-old:paid</p>';
+    const initial = [{ orderId: 'o-old', status: 'paid' }];
+    await page.evaluate(`stage.hydrate(${JSON.stringify(html)}, ${JSON.stringify(initial)})`);
+    await isAsked;
+    await page.evaluate('stage.renew()');
+    const there = page.locator('[data-orders="one"][data-status="connecting"]');
+    await expect.poll(() => there.textContent(), { timeout: 20_000 }).toBe('');
+  });
+
   test('what a query answered to another caller is gone at once', async () => {
     const { page } = await open();
     await show(page, 'asking');

@@ -26,12 +26,14 @@ export function useLive(
     const { view: _view, ...request } = asked.request;
     let begun = false;
     return {
-      /** There were rows, or there will be none: what was shown until then has had its time, also where rows are dropped. */
+      /** There were rows, or there will be none, or the caller is another one: what was shown until then has had its time, also where rows are dropped. */
       hasBegun: () => begun,
       subscribe(listener: () => void): () => void {
         const live = client.live(name, request);
         const unsubscribe = live.subscribe(listener);
+        const forget = client.onRenew(() => (begun = true));
         return () => {
+          forget();
           unsubscribe();
           live.close();
         };
