@@ -1,6 +1,6 @@
 /** How the board looks and is reached: on a phone, in the dark, for whoever cannot see it, and with nothing from elsewhere. */
 import axe from 'axe-core';
-import type { Page } from 'playwright-core';
+import type { Page, WebSocketRoute } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { card, column, useBoard } from './support/board.js';
 import { describeBrowser } from './support/chromium.js';
@@ -83,18 +83,30 @@ describeBrowser('how the board looks', { timeout: 60_000 }, () => {
   });
 
   test('the head of the page is one row on a phone, however the line stands', async () => {
-    const { page } = await board.open({ viewport: { width: 360, height: 740 } });
-    const rows = (): Promise<number> =>
+    let line: WebSocketRoute | undefined;
+    let isDown = false;
+    const { page } = await board.open({ viewport: { width: 360, height: 740 } }, async (opened) => {
+      await opened.routeWebSocket(/\/realtime$/, (socket) => {
+        line = socket;
+        if (isDown) void socket.close({ code: 4000 });
+        else socket.connectToServer();
+      });
+      await opened.goto(board.url());
+      await opened.locator('.status[data-status="live"]').waitFor();
+    });
+    const isOneRow = (): Promise<boolean> =>
       page.evaluate(
-        `new Set([...document.querySelector('.top-row').children].map((one) => {
-          const { top, height } = one.getBoundingClientRect();
-          return Math.round((top + height / 2) / 20);
-        })).size`,
+        `document.querySelector('.top-row').getBoundingClientRect().height <
+          Math.max(...[...document.querySelectorAll('.top-row > *')].map((one) => one.getBoundingClientRect().height)) + 2`,
       );
-    expect(await rows()).toBe(1);
+    expect(await isOneRow()).toBe(true);
+    isDown = true;
+    await line?.close({ code: 4000 });
+    await page.locator('.status[data-status="stale"]').waitFor();
+    expect(await isOneRow()).toBe(true);
     await page.getByRole('button', { name: 'Cut the line' }).click();
     await page.locator('.status[data-status="cut"]').waitFor();
-    expect(await rows()).toBe(1);
+    expect(await isOneRow()).toBe(true);
   });
 
   test('everything is from this server, and its policy is not broken', async () => {
