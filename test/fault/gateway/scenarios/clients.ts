@@ -1,14 +1,14 @@
 /** What subscribers do to a gateway: they stand still with a full buffer, and come back all at once. */
-import { addMetrics } from '../../stage/metrics.js';
 import { eventually } from '../../stage/waiting.js';
 import { mixOf } from '../mix.js';
 import type { Scenario, World } from '../world.js';
 
-/** A counter of the gateway's process. */
-async function counted({ cast }: World, metric: string): Promise<number> {
-  const metrics = new Map<string, number>();
-  for (const actor of cast.of('gateway')) addMetrics(metrics, await actor.metrics());
-  return metrics.get(metric) ?? 0;
+/** Clients that have left their topics so far, or were closed, because they did not read. */
+async function noticed({ cast }: World, what: 'left' | 'closed'): Promise<number> {
+  const text = await cast.the('gateway').metrics();
+  const [, value = '0'] =
+    new RegExp(`^tidemark_slow_consumers_total\\{what="${what}"\\} (\\d+)`, 'm').exec(text) ?? [];
+  return Number(value);
 }
 
 const all = (count: number) => Array.from({ length: count }, () => ({ view: 'papers' }));
@@ -30,15 +30,14 @@ export const frozenClient: Scenario = {
     const { load, events, times, happened, recruit } = world;
     const sleepers = await recruit(all(times(30)));
     for (let round = 0; round < times(2); round++) {
-      const before = await counted(world, 'slow_consumers_total');
+      const closed = round % 2 === 1;
+      const what = closed ? 'closed' : 'left';
+      const expected = (await noticed(world, what)) + sleepers.size;
       sleepers.freeze();
       happened(`${sleepers.size} clients frozen`);
-      // Each is noticed when it leaves its topics, and once more when it is closed.
-      const closed = round % 2 === 1;
-      const noticed = before + sleepers.size * (closed ? 2 : 1);
       await eventually('their buffers are full', async () => {
         await load.more(5);
-        return (await counted(world, 'slow_consumers_total')) >= noticed;
+        return (await noticed(world, what)) >= expected;
       });
       happened(closed ? 'woken after they were closed' : 'woken');
       sleepers.thaw();
