@@ -50,15 +50,15 @@ export const frozenClient: Scenario = {
 export const reconnectStorm: Scenario = {
   name: 'reconnect-storm',
   title: '10,000 subscribers lose their connections and come back at once, while orders come in',
-  maxGrowthMb: 700,
+  maxGrowthMb: 200,
   load: { writers: 2, breathMs: 40 },
   watchers: () => [],
   async play(world) {
     const { events, times, below, happened, recruit, fleets } = world;
     // Rows that are watched one by one: a change goes to few, so that this machine is busy with connections.
-    const crew = mixOf(times(10_000), below).filter(
-      ({ view, where }) => view !== 'papers' && !where?.['status'],
-    );
+    const crew = mixOf(times(15_000), below)
+      .filter(({ view, where }) => view !== 'papers' && !where?.['status'])
+      .slice(0, times(10_000));
     const half = Math.ceil(crew.length / 2);
     await Promise.all([recruit(crew.slice(0, half)), recruit(crew.slice(half))]);
     for (let round = 0; round < 2; round++) {

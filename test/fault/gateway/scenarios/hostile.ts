@@ -17,7 +17,7 @@ async function gauge({ cast }: World, name: string): Promise<number> {
 export const hostileFrames: Scenario = {
   name: 'hostile-frames',
   title: 'clients send what no client should, in masses, beside good ones',
-  maxGrowthMb: 250,
+  maxGrowthMb: 120,
   watchers: ({ times, below }) => mixOf(times(100), below),
   async play(world) {
     const { cast, events, times, below, happened, fleets } = world;

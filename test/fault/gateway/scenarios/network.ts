@@ -6,7 +6,7 @@ export const roughNetwork: Scenario = {
   name: 'rough-network',
   title: 'what goes between subscribers and gateway is cut, delayed and split',
   network: true,
-  maxGrowthMb: 250,
+  maxGrowthMb: 120,
   watchers: ({ times, below }) => mixOf(times(300), below),
   async play({ network, events, times, below, happened }) {
     network.rough = true;

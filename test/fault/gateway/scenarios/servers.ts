@@ -9,7 +9,7 @@ export const serverKilled: Scenario = {
   title: 'the process that 1,000 subscribers are at is killed with -9 while orders come in',
   // By chance it is the whole application, or the gateway alone.
   roles: (below) => (below(2) === 0 ? ['api,projector,gateway'] : ['api,projector', 'gateway']),
-  maxGrowthMb: 250,
+  maxGrowthMb: 120,
   watchers: ({ times, below }) => mixOf(times(SUBSCRIBERS), below),
   async play({ replaceGateway, events, times, below, happened }) {
     for (let round = 0; round < times(3); round++) {
@@ -27,7 +27,7 @@ export const postgresRestarted: Scenario = {
   name: 'postgres-restarted',
   title: 'Postgres is stopped, in order or at once, and comes back under subscribers and writes',
   server: true,
-  maxGrowthMb: 250,
+  maxGrowthMb: 120,
   watchers: ({ times, below }) => mixOf(times(SUBSCRIBERS / 2), below),
   async play({ server, events, fleets, times, below, happened }) {
     for (let round = 0; round < times(3); round++) {

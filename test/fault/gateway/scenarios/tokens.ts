@@ -32,7 +32,7 @@ export const tokensRevoked: Scenario = {
   title:
     'tokens are revoked under open sockets: their rows are dropped, others go on, and new tokens bring them back',
   rights: true,
-  maxGrowthMb: 250,
+  maxGrowthMb: 120,
   watchers: ({ times, below }) => asThemselves(Math.max(60, times(300)), below),
   async play({ fleets, events, revoke, below, happened }) {
     // Some have another token before theirs is revoked, some afterwards, some keep theirs.
