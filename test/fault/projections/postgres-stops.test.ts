@@ -31,11 +31,17 @@ it('what was in is in, and the rest comes in', async () => {
     for (const worker of workers) await worker.stop();
   });
   const season = new Season(one.store, below, { badOneIn: 60, failed: nothing });
+  let over = false;
+  onTestFinished(() => void (over = true));
   for (const signal of ['SIGKILL', 'SIGQUIT'] as const) {
     const pid = await serverPid(postgres.dataDir);
     let killed = false;
     const acting = (async () => {
-      while (!killed) await season.act();
+      while (!killed && !over) {
+        await season.act();
+        // What is refused at once is no wait at all, in which nothing else would get its turn.
+        await new Promise(setImmediate);
+      }
     })();
     // In the middle of writes: right after one of them.
     for (let left = 5 + below(20); left > 0; left--) await new Promise<void>((resolve) => (wrote = resolve));
