@@ -5,7 +5,7 @@
 import type { ServerFrame, SocketErrorCode, SubFrame } from '../../protocol/frames.js';
 import { backoffMs, type BackoffLimits } from '../backoff.js';
 import { ClientError, clientError } from '../errors.js';
-import { EXPIRED, NOBODY, type Line, type LineEnd, type OpenLine } from './line.js';
+import { EXPIRED, LATE, NOBODY, type Line, type LineEnd, type OpenLine } from './line.js';
 
 type Frame<T extends ServerFrame['t']> = Extract<ServerFrame, { readonly t: T }>;
 /** Frames of one subscription. */
@@ -46,8 +46,6 @@ const COMES_BACK: ReadonlySet<string> = new Set<SocketErrorCode>([
 /** From here on a close code means: don’t come back. */
 const FOR_GOOD = 4_500;
 const CODES_END = 5_000;
-/** No token came in time. */
-const LATE = 4_003;
 /** A subscription that was live for so long has lasted. */
 const LASTED_MS = 5_000;
 

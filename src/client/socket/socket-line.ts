@@ -3,13 +3,12 @@ import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../protocol/
 import { ClientError, clientError, isClientError } from '../errors.js';
 import { tokenOf } from '../http/calls.js';
 import type { Settings, SocketLike } from '../options.js';
-import { EXPIRED, NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
+import { EXPIRED, LATE, NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
 
 const CONNECT_MS = 10_000;
 /** An answer to a ping, after which a silent line is taken for dead. */
 const PONG_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
-const NO_TOKEN_CAME = 4_003;
 /** A token is renewed so long before its end, or in the last quarter of its time if that is shorter. */
 const RENEW_BEFORE_MS = 60_000;
 /** Clocks that disagree must not make us renew without end. */
@@ -87,7 +86,7 @@ export class SocketLine implements Line {
     socket.addEventListener('error', () => undefined);
     socket.addEventListener('close', ({ code }) => {
       // Coming back in time is no help to who has none.
-      this.#end(code === NO_TOKEN_CAME && token === null ? NOBODY : code);
+      this.#end(code === LATE && token === null ? NOBODY : code);
     });
   }
 
