@@ -21,20 +21,29 @@ export interface BackfillOptions {
   filled(changes: number): void;
 }
 
+interface Lane {
+  wanted: number;
+  /** Bytes that were read and are not in the ring yet. */
+  loading: number;
+  readonly fill: Coalesced<void>;
+}
+
 export class Backfill {
   readonly #options: BackfillOptions;
-  readonly #lanes: { wanted: number; readonly fill: Coalesced<void> }[];
+  readonly #lanes: Lane[];
   readonly #low: number[];
-  /** Bytes that were read and are in no ring yet. */
-  #loading = 0;
 
   constructor(shards: number, options: BackfillOptions) {
     this.#options = options;
     this.#low = Array.from({ length: shards }, () => 0);
-    this.#lanes = Array.from({ length: shards }, (_, shard) => ({
-      wanted: Infinity,
-      fill: new Coalesced(() => this.#fill(shard)),
-    }));
+    this.#lanes = Array.from({ length: shards }, (_, shard) => {
+      const lane: Lane = {
+        wanted: Infinity,
+        loading: 0,
+        fill: new Coalesced(() => this.#fill(shard, lane)),
+      };
+      return lane;
+    });
   }
 
   /** Entries up to it are known to be trimmed. */
@@ -59,18 +68,12 @@ export class Backfill {
     await lane.fill.call();
   }
 
-  async #fill(shard: number): Promise<void> {
-    const lane = this.#lanes[shard];
-    let after = Math.max(lane?.wanted ?? 0, this.low(shard));
-    if (lane) lane.wanted = Infinity;
+  async #fill(shard: number, lane: Lane): Promise<void> {
+    let after = Math.max(lane.wanted, this.low(shard));
+    lane.wanted = Infinity;
     const { ring: ringOf, tuples } = this.#options;
     const ring = ringOf(shard);
     let found: Change[] = [];
-    let bytes = 0;
-    const count = (more: number): void => {
-      bytes += more;
-      this.#loading += more;
-    };
     try {
       // The ring may lose its oldest entries while a page is read: go on until both meet.
       while (after < ring.start) {
@@ -81,24 +84,30 @@ export class Backfill {
           if (page.low <= after) throw hole(shard, after);
           after = page.low;
           found = [];
-          count(-bytes);
+          lane.loading = 0;
           continue;
         }
         for (const entry of page.entries) {
           if (entry.seq !== after + 1) throw hole(shard, after);
           const change = new Change(entry, tuples);
           found.push(change);
-          count(change.bytes);
+          lane.loading += change.bytes;
           after = entry.seq;
         }
         if (page.entries.length === 0) throw hole(shard, after);
         if (this.#loading > this.#options.room()) return;
       }
     } finally {
-      count(-bytes);
+      // At once, for the other shards; from here on the ring counts what is kept.
+      lane.loading = 0;
     }
     ring.prepend(found);
     this.#options.filled(found.length);
+  }
+
+  /** Bytes that were read and are in no ring yet. */
+  get #loading(): number {
+    return this.#lanes.reduce((sum, { loading }) => sum + loading, 0);
   }
 }
 

@@ -32,7 +32,7 @@ export class HeldSnapshots {
 
   /**
    * Until `release`, `user` has these pages and no others.
-   * @returns false: there is no room for them now. Where nobody has any there is, however large they are.
+   * @returns false: there is no room for them now; `released` tells when to ask again. Where nobody has any there is, however large.
    */
   hold(user: object, snapshot: SnapshotPages): boolean {
     this.release(user);

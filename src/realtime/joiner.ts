@@ -254,7 +254,7 @@ export class Joiner implements Waiter, Held {
   #dropPages(): void {
     this.#pages = undefined;
     this.#page = 0;
-    this.#deps.snapshots.release(this);
+    this.#deps.snapshots.held.release(this);
   }
 
   #gotSnapshot(read: SnapshotPages): void {
@@ -264,11 +264,11 @@ export class Joiner implements Waiter, Held {
         `the snapshot would have more than ${this.#deps.settings.maxSnapshotRows} rows, or 64 MiB of them; subscribe to less`,
       );
     if (read.epoch === this.log.epoch) {
-      const { snapshots } = this.#deps;
-      this.#hasRoom = snapshots.hold(this, read);
+      const { held } = this.#deps.snapshots;
+      this.#hasRoom = held.hold(this, read);
       if (this.#hasRoom) this.#pages = read;
       // Nobody reads for it until then.
-      else this.#await(snapshots.released(), () => undefined);
+      else this.#await(held.released(), () => undefined);
       return;
     }
     // The log was rebuilt between: once we follow the new one, the snapshot is read again.

@@ -86,7 +86,8 @@ export class Snapshots {
   readonly #settings: GatewaySettings;
   readonly #running = new Map<Channel, Promise<SnapshotPages>>();
   readonly #kept: LRUCache<Channel, Kept>;
-  readonly #held: HeldSnapshots;
+  /** Those that clients are in the middle of. */
+  readonly held: HeldSnapshots;
   /** Pages of windows as they are now: rows → pages. */
   readonly #ofWindows = new WeakMap<ReadonlyMap<string, ShownRow>, readonly string[]>();
 
@@ -98,7 +99,7 @@ export class Snapshots {
       ttl: KEEP_MS,
       sizeCalculation: ({ snapshot }) => snapshot.bytes + 1_000,
     });
-    this.#held = new HeldSnapshots(settings.heldSnapshotBytes, settings.maxBufferedBytes);
+    this.held = new HeldSnapshots(settings.heldSnapshotBytes, settings.maxBufferedBytes);
   }
 
   /** When one was read last, ms of the monotonic clock. */
@@ -138,22 +139,6 @@ export class Snapshots {
     }
     const pos = new Map(log.position.entries());
     return { epoch: log.epoch, pos, tooMany: false, pages, bytes: bytesOf(pages), shown };
-  }
-
-  /**
-   * The user sends these pages, and keeps them until it says `release`.
-   * @returns false: slow clients keep too many; `released` tells when to ask again
-   */
-  hold(user: object, snapshot: SnapshotPages): boolean {
-    return this.#held.hold(user, snapshot);
-  }
-
-  release(user: object): void {
-    this.#held.release(user);
-  }
-
-  released(): Promise<void> {
-    return this.#held.released();
   }
 
   /** The channel is closed: what was kept for it can never be asked for again. */
