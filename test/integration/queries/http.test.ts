@@ -299,14 +299,14 @@ describe('after', () => {
     const here = token('thing', epoch, [[1, 10]]);
     const other = token('else', 'nope', [[0, 99]]);
     for (const url of ['/views/sample/ann', '/views/sample']) {
-      const answer = await get(`${url}?wait=0&after=${here}&after=${other}&after=${here}`);
+      const answer = await get(`${url}?wait=30000&after=${here}&after=${other}&after=${here}`);
       expect(answer.status).toBe(200);
     }
   });
 
   it('waits for what is not in yet, and is woken by the hint', async () => {
     const epoch = await sample.epochOf('thing');
-    const waiting = get(`/views/sample/ann?wait=20000&after=${token('thing', epoch, [[1, 12]])}`);
+    const waiting = get(`/views/sample/ann?wait=30000&after=${token('thing', epoch, [[1, 12]])}`);
     await expect.poll(() => waiters.waiting).toBe(1);
     await sample.checkpoint(1, 12);
     wakeups.hint('progress/sample.v1/thing', 1, 12);
@@ -333,7 +333,9 @@ describe('after', () => {
       [{ state: 'paused' }, 'projection_paused'],
     ] as const) {
       standing = factsOf(Sample, facts);
-      expect((await get(`/views/sample?after=${token('thing', epoch, [[3, 4]])}`)).status).toBe(200);
+      expect((await get(`/views/sample?wait=30000&after=${token('thing', epoch, [[3, 4]])}`)).status).toBe(
+        200,
+      );
       const answer = await get(`/views/sample?wait=30000&after=${token('thing', epoch, [[3, 5]])}`);
       expect(refused(answer)).toEqual([503, code, undefined]);
     }

@@ -12,6 +12,8 @@ import { sampleDatabase, type SampleDatabase } from './sample-database.js';
 let sample: SampleDatabase;
 let epoch = '';
 const hubs: WaiterHub[] = [];
+/** For what comes: a wait of 0 ms ends a second later, also where Postgres was only slow. */
+const PATIENCE = 60_000;
 
 beforeAll(async () => {
   sample = await sampleDatabase();
@@ -63,18 +65,20 @@ const code = async (promise: Promise<unknown>): Promise<string> => {
 describe('many waiters', () => {
   it('share one poll, and all go on when the projector elsewhere has moved', async () => {
     const { hub, polls } = hubWith({ pollMs: 25 });
+    const begun = performance.now();
     const many = Array.from({ length: 500 }, (_one, n) =>
-      code(hub.wait([Sample], [token([[n % 4, 5]])], 20_000)),
+      code(hub.wait([Sample], [token([[n % 4, 5]])], PATIENCE)),
     );
     expect(hub.waiting).toBe(500);
     for (const shard of [0, 1, 2, 3]) await sample.checkpoint(shard, 5);
     expect(new Set(await Promise.all(many))).toEqual(new Set(['done']));
-    expect(polls()).toBeLessThan(20);
+    // The first, one more for those who came while it ran, and one each 25 ms.
+    expect(polls()).toBeLessThanOrEqual(3 + (performance.now() - begun) / 20);
     expect(hub.waiting).toBe(0);
   });
 
   it('need no statement at all while hints keep telling', async () => {
-    const { hub, wakeups, polls } = hubWith({ pollMs: 60_000, freshMs: 60_000 });
+    const { hub, wakeups, polls } = hubWith({ pollMs: 600_000, freshMs: 600_000 });
     await hub.wait(
       [Sample],
       [
@@ -85,11 +89,11 @@ describe('many waiters', () => {
           [3, 1],
         ]),
       ],
-      1_000,
+      PATIENCE,
     );
     expect(polls()).toBe(1);
     const many = Array.from({ length: 100 }, (_one, n) =>
-      hub.wait([Sample], [token([[n % 4, 100 + n]])], 20_000),
+      hub.wait([Sample], [token([[n % 4, 100 + n]])], PATIENCE),
     );
     for (const shard of [0, 1, 2, 3]) wakeups.hint('progress/sample.v1/thing', shard, 199);
     await Promise.all(many);
@@ -118,10 +122,10 @@ describe('a wait', () => {
   it('is for all projections and all tokens', async () => {
     const { hub } = hubWith({ pollMs: 10 });
     await sample.checkpoint(1, 50);
-    expect(await code(hub.wait([Sample], [token([[1, 50]])], 0))).toBe('done');
+    expect(await code(hub.wait([Sample], [token([[1, 50]])], PATIENCE))).toBe('done');
     expect(await code(hub.wait([Sample, Tally], [token([[1, 50]])], 0))).toBe('projection_behind');
     expect(await code(hub.wait([Sample], [token([[1, 50]]), token([[1, 51]])], 0))).toBe('projection_behind');
-    const both = hub.wait([Sample, Tally], [token([[1, 50]])], 20_000);
+    const both = hub.wait([Sample, Tally], [token([[1, 50]])], PATIENCE);
     await sample.db.query(
       `UPDATE ${sample.db.table('checkpoints')} SET seq = 50 WHERE projection = 'tally' AND shard = 1`,
     );
@@ -134,24 +138,24 @@ describe('a wait', () => {
     wakeups.hint('progress/sample.v1/thing', 2, 500);
     await new Promise(setImmediate);
     expect(await code(hub.wait([Sample], [token([[2, 400]])], 0))).toBe('projection_behind');
-    expect(await code(hub.wait([Sample], [token([[2, 10]])], 0))).toBe('done');
+    expect(await code(hub.wait([Sample], [token([[2, 10]])], PATIENCE))).toBe('done');
     expect(polls()).toBe(2);
   });
 
   it('is told of another epoch by the first poll, whatever was known before', async () => {
     const { hub } = hubWith({ pollMs: 10, freshMs: 0 });
     await sample.checkpoint(0, 60);
-    expect(await code(hub.wait([Sample], [token([[0, 60]])], 0))).toBe('done');
-    expect(await code(hub.wait([Sample], [token([[0, 60]], 'old')], 30_000))).toBe('position_expired');
+    expect(await code(hub.wait([Sample], [token([[0, 60]])], PATIENCE))).toBe('done');
+    expect(await code(hub.wait([Sample], [token([[0, 60]], 'old')], PATIENCE))).toBe('position_expired');
   });
 
   it('ends with its signal', async () => {
     const { hub } = hubWith();
     const leaving = new AbortController();
-    const waiting = code(hub.wait([Sample], [token([[0, 5_000]])], 30_000, leaving.signal));
+    const waiting = code(hub.wait([Sample], [token([[0, 5_000]])], PATIENCE, leaving.signal));
     leaving.abort();
     expect(await waiting).toBe('request_aborted');
-    expect(await code(hub.wait([Sample], [token([[0, 5_000]])], 30_000, leaving.signal))).toBe(
+    expect(await code(hub.wait([Sample], [token([[0, 5_000]])], PATIENCE, leaving.signal))).toBe(
       'request_aborted',
     );
     expect(hub.waiting).toBe(0);
@@ -162,9 +166,9 @@ describe('a wait', () => {
     let changed = (): void => undefined;
     const onChange = (listener: () => void) => ((changed = listener), () => undefined);
     // Not by its polls: it is told.
-    const { hub } = hubWith({ pollMs: 60_000, directives: { facts: () => facts, onChange } });
-    const waiting = code(hub.wait([Sample], [token([[0, 5_000]])], 30_000));
-    const elsewhere = code(hub.wait([Sample], [token([[1, 5_000]])], 30_000));
+    const { hub } = hubWith({ pollMs: 600_000, directives: { facts: () => facts, onChange } });
+    const waiting = code(hub.wait([Sample], [token([[0, 5_000]])], PATIENCE));
+    const elsewhere = code(hub.wait([Sample], [token([[1, 5_000]])], PATIENCE));
     facts = factsOf(Sample, {
       stops: [{ source: 'thing', shard: 0, kind: 'halted', reason: 'why', seq: 4_000 }],
     });
