@@ -140,7 +140,7 @@ describe('pages', () => {
       ),
       { numRuns: 120 },
     );
-  }, 60_000);
+  });
 
   it('of a filter are those rows only, also where the filter is null', async () => {
     await fc.assert(
@@ -173,7 +173,7 @@ describe('pages', () => {
       ),
       { numRuns: 120 },
     );
-  }, 60_000);
+  });
 
   it('show each row that nobody touches once, while others come and go between them', async () => {
     await fc.assert(
@@ -201,7 +201,7 @@ describe('pages', () => {
       ),
       { numRuns: 120 },
     );
-  }, 60_000);
+  });
 
   it('are cut where their rows get too large, and go on with the next', async () => {
     const rows = Array.from({ length: 40 }, (_one, n) =>
