@@ -73,6 +73,8 @@ describe('an event that cannot be folded', () => {
     expect(await checkpoint(one, 'accounts', 1)).toBe(5);
     await append(one.store, 'account', d, [opened('dan'), paid(4, 'dan')]);
     await expect.poll(() => checkpoint(one, 'accounts', 2)).toBe(2);
+    await expect.poll(() => checkpoint(one, 'owners', 1)).toBe(8);
+    await expect.poll(() => checkpoint(one, 'owners', 2)).toBe(2);
     const { rows } = await readSnapshot(one.db, Accounts, {}, 10);
     expect(Object.fromEntries(rows.map(([key, , row]) => [key, JSON.parse(row).cents]))).toEqual({
       [a]: 3,
