@@ -24,6 +24,8 @@ beforeAll(async () => {
     role: 'test',
     logger: silentLogger,
     max: 6,
+    // A transaction of these tests stands still on purpose.
+    idleInTransactionTimeoutMs: 0,
   });
 });
 afterAll(async () => {
@@ -148,7 +150,8 @@ test('an index that was added is made while a writer is in a transaction, and re
     await expect
       .poll(() =>
         db.query(
-          `SELECT FROM pg_stat_activity WHERE query ~ '^(DROP|CREATE) INDEX CONCURRENTLY' AND wait_event_type = 'Lock'`,
+          `SELECT FROM pg_stat_activity
+           WHERE datname = current_database() AND query ~ '^(DROP|CREATE) INDEX CONCURRENTLY' AND wait_event_type = 'Lock'`,
         ),
       )
       .toHaveLength(1);

@@ -33,6 +33,9 @@ afterEach(async () => {
 const opened = (owner: string) => ({ type: 'Opened', data: { owner } });
 const paid = (cents: number, owner = 'ann') => ({ type: 'Paid', data: { cents }, tags: { owner } });
 
+/** For a transaction that waits on purpose: Postgres would end it after five seconds. */
+const STANDS_STILL = 'SET LOCAL idle_in_transaction_session_timeout = 0';
+
 /** A database on which the call that writes a batch stands still until told to go on. */
 class HeldDatabase extends Database {
   readonly arrived = gate();
@@ -165,6 +168,7 @@ describe('two writers and a row that neither has', () => {
     const held = gate();
     const locked = gate();
     const holding = one.db.transaction(async (tx) => {
+      await tx.query(STANDS_STILL);
       await tx.query(`SELECT FROM tidemark.shards WHERE log = 'owners.v1' FOR NO KEY UPDATE`);
       locked.open();
       await held.opened;
@@ -174,7 +178,11 @@ describe('two writers and a row that neither has', () => {
     await expect
       .poll(
         async () =>
-          (await one.db.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`)).length,
+          (
+            await one.db.query(
+              `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+            )
+          ).length,
       )
       .toBe(1);
     const [taken] = await one.db.query<[string]>(

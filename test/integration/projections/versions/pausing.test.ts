@@ -67,13 +67,19 @@ describe('a paused version', () => {
   it('waits for whoever still holds a checkpoint', async () => {
     let answered = false;
     const holder = await one.db.connect();
-    await holder.query('BEGIN');
+    await holder.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
     await holder.query(
       `SELECT FROM tidemark.checkpoints WHERE projection = 'accounts' AND shard = 2 FOR UPDATE`,
     );
     const paused = pauseProjection(two.db, Accounts).then(() => (answered = true));
     await expect
-      .poll(() => one.db.query(`SELECT FROM pg_locks WHERE NOT granted`), { timeout: 60_000 })
+      .poll(
+        () =>
+          one.db.query(
+            `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+          ),
+        { timeout: 60_000 },
+      )
       .toHaveLength(1);
     expect(answered).toBe(false);
     await holder.query('ROLLBACK');
