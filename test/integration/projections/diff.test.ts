@@ -122,6 +122,8 @@ it('ends the statement that runs when its signal is aborted', async () => {
   const stop = new AbortController();
   // A lock that the comparison waits for, as it would for a table that is being changed.
   const waiting = first.db.transaction(async (tx) => {
+    // It stands still on purpose: Postgres would end it after five seconds.
+    await tx.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await tx.query('LOCK TABLE tidemark.accounts__v2 IN ACCESS EXCLUSIVE MODE');
     const comparing = diffVersions(first.db, 'accounts', [1, 2], { signal: stop.signal });
     const ended = expect(comparing).rejects.toThrow('enough');

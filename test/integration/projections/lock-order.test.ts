@@ -76,7 +76,7 @@ it('never deadlocks, and every batch is either in as a whole or not at all', asy
 it('locks rows by the bytes of their keys, and change shards by number, whatever the order of the changes', async () => {
   const pg = await freshDatabase();
   onTestFinished(() => pg.drop());
-  const one = await startProjecting(pg.url, bank, { idle: true });
+  const one = await startProjecting(pg.url, bank, { idle: true, database: { lockTimeoutMs: 60_000 } });
   onTestFinished(() => one.stop());
   const { epoch } = await readSnapshot(one.db, Owners, {}, 1);
   const keys = ['a', 'b', 'zz', 'é', '\ufffd', '😀'];
@@ -117,6 +117,8 @@ it('locks rows by the bytes of their keys, and change shards by number, whatever
     const found: unknown[] = [];
     let writing: Promise<unknown> = Promise.resolve();
     await one.db.transaction(async (tx) => {
+      // It stands still on purpose: Postgres would end it after five seconds.
+      await tx.query('SET LOCAL idle_in_transaction_session_timeout = 0');
       await tx.query(`${statement} FOR NO KEY UPDATE`, [held]);
       writing = write();
       await expect.poll(waiting, { timeout: 60_000 }).toBe(1);

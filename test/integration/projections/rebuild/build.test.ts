@@ -17,6 +17,9 @@ import { randomFrom } from '../../../support/random.js';
 const seed = Number(process.env['TIDEMARK_TEST_SEED'] ?? 41);
 const TEXTS = ['plain', 'tab\there', 'line\nend\r', 'back\\slash \\N', '"quoted" ’ 🦑 é', '', '\\', "it's"];
 
+/** Of a transaction that waits for a build: Postgres would end it after five seconds. */
+const BEGIN = 'BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0';
+
 let pg: FreshDatabase;
 let on: ProjectingProcess;
 
@@ -146,7 +149,7 @@ test('a builder that was replaced before it began leaves the other in peace', as
   const db = loaderDatabase(pg.url);
   const other = await db.connect();
   try {
-    await other.query('BEGIN; LOCK TABLE tidemark.accounts__v1 IN ROW EXCLUSIVE MODE');
+    await other.query(`${BEGIN}; LOCK TABLE tidemark.accounts__v1 IN ROW EXCLUSIVE MODE`);
     expect(await build(pg.url, Accounts, { lease: old })).toEqual({ kind: 'superseded' });
     await other.query('COMMIT');
   } finally {
@@ -207,7 +210,7 @@ test('the end of a build and a rebuild from the beginning come one after the oth
   const operator = await on.db.connect();
   try {
     // As whoever rebuilds, pauses or replays does: the version first, then its checkpoints.
-    await operator.query('BEGIN');
+    await operator.query(BEGIN);
     await operator.query(`SELECT FROM tidemark.projections WHERE name = 'accounts' FOR UPDATE`);
     const building = build(pg.url, Accounts);
     await vi.waitFor(
