@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { readCheckpoints } from '../../../src/projections/checkpoints.js';
 import { move } from '../../../src/projections/states.js';
 import { recordStop } from '../../../src/projections/stops/store.js';
+import { resumeProjection } from '../../../src/projections/versions/pausing.js';
 import { SHARDS } from '../../support/bank.js';
 import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 import {
@@ -76,11 +77,8 @@ const stateOf = async ({ db }: ProjectingProcess) =>
 const stops = ({ db }: ProjectingProcess) =>
   db.query('SELECT shard, kind, seq FROM tidemark.projection_stops');
 
-/** What an operator's `resume` does. */
-async function resume({ db }: ProjectingProcess): Promise<void> {
-  await db.query('DELETE FROM tidemark.projection_stops');
-  await move(db, { name: 'notes', version: 1 }, 'follow');
-}
+/** What an operator does: the stops go with the state, or a shard that fails again in between would be forgotten. */
+const resume = ({ db }: ProjectingProcess) => resumeProjection(db, { name: 'notes', version: 1 });
 
 describe('a shard that stands still', () => {
   it('is tried once by each process, however often its lease goes from one to the other', async () => {
