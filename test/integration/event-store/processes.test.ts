@@ -50,15 +50,19 @@ function startWriter(seed: number, requests: number): Writer {
   return { child, sent, got, ended: Promise.all([once(child, 'exit'), once(lines, 'close')]) };
 }
 
-/** Reads all shards again and again; a hole in what it can see at any time is an error of `readShard`. */
+/** Reads all shards again and again, to their ends once it is over; a hole in what it can see at any time is an error of `readShard`. */
 async function follow(isOver: () => boolean): Promise<number[]> {
   const reached = Array.from({ length: SHARDS }, () => 0);
   for (let last = false; ; last = isOver()) {
+    let found = false;
     for (let shard = 0; shard < SHARDS; shard++) {
       const page = await open.store.readShard('order', shard, reached[shard] ?? 0, 50);
-      if (page.kind === 'entries') reached[shard] = page.entries.at(-1)?.seq ?? reached[shard] ?? 0;
+      const end = page.kind === 'entries' ? page.entries.at(-1) : undefined;
+      if (!end) continue;
+      found = true;
+      reached[shard] = end.seq;
     }
-    if (last) return reached;
+    if (last && !found) return reached;
   }
 }
 
