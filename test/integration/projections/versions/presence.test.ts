@@ -37,7 +37,7 @@ afterEach(async () => {
 /** A process; it tells the others every few milliseconds. */
 async function serve(roles: readonly string[]): Promise<{ member: string; stop(): Promise<void> }> {
   const pulse = open('leases', 1);
-  const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 2_000 });
+  const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 600_000 });
   const { projections } = bank;
   const ensureTables = () => ensureReadModel(db, bank);
   const presence = new Presence({ db, leases, projections, roles, logger, ensureTables, touchMs: 20 });
