@@ -37,7 +37,10 @@ async function next(): Promise<void> {
   if (!found || !(await openNext(world.db, found))) throw new Error('no slot was opened');
 }
 
-const drop = (slot: number): Promise<boolean> => dropSlot(world.db, BOARD_LOG, slot, 1_000);
+const drop = (slot: number): Promise<boolean> => dropSlot(world.db, BOARD_LOG, slot, 60_000);
+
+/** Of a transaction that stands still on purpose: Postgres would end it after five seconds. */
+const BEGIN = 'BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0';
 
 describe('slots', () => {
   // Whatever a test before left: everything is dropped but an empty slot.
@@ -209,7 +212,7 @@ describe('slots', () => {
     const heads = await world.heads();
     const reader = await world.db.connect();
     try {
-      await reader.query(`BEGIN`);
+      await reader.query(BEGIN);
       await reader.query(`SELECT count(*) FROM tidemark._log_board__v1`);
       const failure = await dropSlot(world.db, BOARD_LOG, first, 50).catch((error: unknown) => error);
       expect(isTimeout(failure)).toBe(true);
@@ -230,7 +233,7 @@ describe('slots', () => {
     const [first = -1] = await world.slots();
     const [head = -1] = (await world.heads())[0] ?? [];
     const trimmer = await world.db.connect();
-    await trimmer.query('BEGIN');
+    await trimmer.query(BEGIN);
     await trimmer.query(`SELECT tidemark.drop_change_slot_v1($1, $2, '_log_board__v1', $3, 1000)`, [
       BOARD_LOG,
       first,

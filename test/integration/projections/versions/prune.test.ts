@@ -47,7 +47,7 @@ afterEach(async () => {
 /** A process that serves an application's versions. */
 async function serve(app: AnyApp, roles = ['api']): Promise<Presence> {
   const pulse = open('leases');
-  const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 2_000 });
+  const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 600_000 });
   const { projections } = app;
   const presence = new Presence({
     db,
@@ -72,7 +72,7 @@ const v2 = { name: 'holders', version: 2 };
 const owners = { name: 'owners', version: 1 };
 /** Asked by the newest code. */
 const prune = (options: Partial<PruneOptions> = {}) =>
-  pruneProjections(db, { keep: [v2, owners], graceMs: 0, lockTimeoutMs: 100, ...options });
+  pruneProjections(db, { keep: [v2, owners], graceMs: 0, lockTimeoutMs: 60_000, ...options });
 const whyV1 = async (options: Partial<PruneOptions> = {}) =>
   (await prune(options)).kept.find(({ name, version }) => name === 'holders' && version === 1)?.why;
 
@@ -123,7 +123,7 @@ describe('is kept', () => {
   it('what a process of Tidemark 0.1 follows, which says nothing of itself', async () => {
     await swapView(db, v2);
     const pulse = open('leases');
-    const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 2_000 });
+    const leases = new Leases({ db: pulse, logger, beatMs: 30, ttlMs: 600_000 });
     serving.push({ stop: () => leases.stop().then(() => pulse.end()) });
     await leases.start();
     leases.join('projector/holders.v1/account', 4, { gained: () => undefined, lost: async () => undefined });
@@ -153,7 +153,7 @@ describe('is kept', () => {
     const busy = new pg.Client({ connectionString: postgres.url });
     await busy.connect();
     await busy.query('BEGIN; SELECT * FROM tidemark.holders__v1');
-    expect(await whyV1()).toBe('somebody uses its tables (waited 100 ms); try again');
+    expect(await whyV1({ lockTimeoutMs: 100 })).toBe('somebody uses its tables (waited 100 ms); try again');
     expect(
       await db.query(`SELECT state FROM tidemark.projections WHERE name = 'holders' ORDER BY version`),
     ).toEqual([['catching_up'], ['catching_up']]);
@@ -204,8 +204,10 @@ describe('goes', () => {
     await expect
       .poll(() => db.query(`SELECT FROM pg_inherits WHERE inhdetachpending`), { timeout: 60_000 })
       .toHaveLength(1);
+    // Waited for: its locks go after it has said that it ends.
     await db.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tidemark:tight'`,
+      `SELECT pg_terminate_backend(pid, 25000) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'tidemark:tight'`,
     );
     await failed;
     await tight.end();
@@ -248,7 +250,7 @@ describe('goes', () => {
   it('and comes back whole though the change log, which was trimmed, could not be taken out at all', async () => {
     const [log] = (await readSlots(db)).filter((one) => one.log === 'holders.v1');
     expect(log && (await openNext(db, log))).toBe(true);
-    expect(await dropSlot(db, 'holders.v1', 0, 1_000)).toBe(true);
+    expect(await dropSlot(db, 'holders.v1', 0, 60_000)).toBe(true);
     await swapView(db, v2);
     const busy = new pg.Client({ connectionString: postgres.url });
     await busy.connect();
