@@ -60,8 +60,8 @@ describe('a key whose fold throws', () => {
     expect(await faults(one, Folk)).toEqual([]);
     await expect.poll(() => one.registry.facts('purses')?.parkedKeys).toBe(1);
     await expect.poll(() => stateOf(one, 'purses')).toBe('live');
-    const errors = lines.filter(({ level }) => level === 'error');
-    expect(errors).toMatchObject([{ key: a, reason: 'cannot take 666', projection: 'purses' }]);
+    const errors = () => lines.filter(({ level }) => level === 'error');
+    await expect.poll(errors).toMatchObject([{ key: a, reason: 'cannot take 666', projection: 'purses' }]);
     const [row] = await one.db.query(
       'SELECT source, shard, stream_id, type, error, attempts FROM tidemark.parked',
     );

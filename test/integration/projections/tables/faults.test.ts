@@ -158,7 +158,7 @@ describe('a worker that stood still in the middle of its handler', () => {
       [other.leases.member],
     );
     await one.caughtUp();
-    expect(other.told).toContain('wrote 2');
+    await expect.poll(() => other.told).toContain('wrote 2');
     go.open();
     await append(one.store, 'account', 'a-1', [paid(7)]);
     await one.caughtUp();
