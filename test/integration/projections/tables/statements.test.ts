@@ -30,7 +30,7 @@ const Notebook = tables('notebook', {
     notes: { columns, primaryKey: ['id'] },
     marks: { columns: z.object({ id: z.string(), at: z.int() }), primaryKey: ['id'] },
   },
-  timeoutMs: 800,
+  timeoutMs: 25_000,
 })
   .on(Account)
   // The tests try more than its type lets through.
@@ -86,10 +86,11 @@ beforeEach(async () => {
 });
 
 /** Runs a handler for one batch of shard 0, as its lane does. */
-async function handle(handler: typeof work, from = 0): Promise<void> {
+async function handle(handler: typeof work, from = 0, { timeoutMs } = Notebook): Promise<void> {
   work = handler;
   const progress = [{ source: 'account', shard: 0, from, til: from + 1 }];
-  await runHandler(db, Notebook, new WriteTables('tidemark', Notebook), { lease, progress, events: [event] });
+  const notebook = { ...Notebook, timeoutMs };
+  await runHandler(db, notebook, new WriteTables('tidemark', notebook), { lease, progress, events: [event] });
 }
 const notes = () => db.query(`SELECT id, n, body, flag FROM ${db.table('notes__v1')} ORDER BY id`);
 const checkpoint = async () =>
@@ -378,7 +379,7 @@ it('more values than Postgres takes fail the handler, not the connection', async
 
 it('a lock that somebody else holds is no fault of the events', async () => {
   const other = await one.db.connect();
-  await other.query('BEGIN');
+  await other.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
   await other.query(`LOCK TABLE ${db.table('notes__v1')}`);
   const attempt = handle(async (k) => {
     await k.selectNoFrom(sql`set_config('lock_timeout', '50ms', true)`.as('s')).execute();
@@ -391,10 +392,11 @@ it('a lock that somebody else holds is no fault of the events', async () => {
 
 describe('time', () => {
   it('of one statement is bounded by Postgres, of all of it by us', async () => {
-    await expect(handle((k) => k.selectNoFrom(sql`pg_sleep(30)`.as('s')).execute())).rejects.toThrow(
-      HandlerFailed,
-    );
-    await expect(handle(() => new Promise(() => undefined))).rejects.toThrow(
+    const hasty = { ...Notebook, timeoutMs: 800 };
+    await expect(
+      handle((k) => k.selectNoFrom(sql`pg_sleep(30)`.as('s')).execute(), 0, hasty),
+    ).rejects.toThrow(HandlerFailed);
+    await expect(handle(() => new Promise(() => undefined), 0, hasty)).rejects.toThrow(
       'the handler of notebook: it took more than 800 ms',
     );
     // Neither left a connection or a lock behind: the pool has only one.
