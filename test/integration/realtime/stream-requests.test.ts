@@ -134,6 +134,8 @@ describe.each(engines)('requests for streams over $name', (engine) => {
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
     await expect(stack.client(small)).rejects.toThrow(/503/);
     await socket.socket.end();
+    // The server has heard of it: there is room for one that comes back before its old stream is given up.
+    await expect.poll(() => small.stats().sockets).toBe(1);
     await first.comeBack(small.port);
     await first.isLive();
     first.client.close();
