@@ -30,6 +30,8 @@ function connect(): Client<typeof orders> {
   return createClient<typeof orders>({ url: http, realtimeUrl: realtime, WebSocket, lingerMs: 0 });
 }
 
+/** As long as a read may wait, ms. */
+const WAIT = 30_000;
 const lines = [{ sku: 'tea', quantity: 2, unitPriceCents: 350 }];
 const place = (id: string, customerId: string) => client.command('order', id, 'place', { customerId, lines });
 const listed = (store: LiveStore<{ orderId: string; status: string }>): string[] =>
@@ -64,10 +66,14 @@ test('a command, its repeat, its rejection, and reads that have it', async () =>
     client.command('order', 'r/1', 'place', { customerId: 'c-read', lines }, { expectedVersion: 0 }),
   ).rejects.toMatchObject({ code: 'precondition_failed' });
   const paid = await client.command('order', 'r/1', 'pay', { paymentId: 'p' }, { expectedVersion: 1 });
-  const after = { after: [placed.token, paid.token], wait: 10_000 };
+  const after = { after: [placed.token, paid.token], wait: WAIT };
   expect(await client.view('order_summary', 'r/1', after)).toMatchObject({ status: 'paid', totalCents: 700 });
   expect(await client.view(OrderSummary, 'nowhere')).toBeNull();
-  const found = await client.query('customer_orders', { customerId: 'c-read' }, { after: paid.token });
+  const found = await client.query(
+    'customer_orders',
+    { customerId: 'c-read' },
+    { after: paid.token, wait: WAIT },
+  );
   expect(found).toMatchObject({ total: 1, items: [{ orderId: 'r/1' }] });
   await expect(client.command('order', '..', 'pay', { paymentId: 'p' })).rejects.toMatchObject({
     code: 'unsendable_id',
@@ -88,6 +94,7 @@ test('a listing page by page, filtered and sorted', async () => {
     sort: ['-status', '-orderId'],
     limit: 3,
     after,
+    wait: WAIT,
   } as const;
   for await (const { items, cursor } of client.pages('order_summary', request)) {
     expect(cursor).toEqual(expect.any(String));
@@ -101,7 +108,7 @@ test('a listing page by page, filtered and sorted', async () => {
 
 test('a live view follows its filter, and equal ones are one', async () => {
   const { token } = await place('l-1', 'c-live');
-  await client.view('order_summary', 'l-1', { after: token });
+  await client.view('order_summary', 'l-1', { after: token, wait: WAIT });
   const store = client.live(OrderSummary, { where: { customerId: 'c-live', status: 'placed' } });
   const twin = client.live('order_summary', { where: { status: 'placed', customerId: 'c-live' } });
   expect(store.status).toBe('connecting');
@@ -138,7 +145,11 @@ test('what cannot be subscribed to is told', async () => {
 
 test('a subscription goes on from a page’s cursor, and from its own position', async () => {
   const { token } = await place('s-1', 'c-sub');
-  const page = await client.view('order_summary', { where: { customerId: 'c-sub' }, after: token });
+  const page = await client.view('order_summary', {
+    where: { customerId: 'c-sub' },
+    after: token,
+    wait: WAIT,
+  });
   await place('s-2', 'c-sub');
   const seen: string[] = [];
   const observer = {
@@ -164,7 +175,7 @@ test('a subscription goes on from a page’s cursor, and from its own position',
 
 test('optimistic changes are shown at once, and confirmed by the feed or rolled back', async () => {
   const { token } = await place('opt-1', 'c-opt');
-  await client.view('order_summary', 'opt-1', { after: token });
+  await client.view('order_summary', 'opt-1', { after: token, wait: WAIT });
   const store = client.live('order_summary', { where: { customerId: 'c-opt' } });
   await store.ready();
   const shown: string[] = [];

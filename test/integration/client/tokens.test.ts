@@ -15,6 +15,8 @@ import { freshDatabase, type FreshDatabase } from '../../support/postgres.js';
 /** A token is `<who>.<when it ends, ms>`: what counts here is what the client makes of it. */
 const token = (who: string, ms: number): string => `${who}.${Date.now() + ms}`;
 const banned = new Set<string>();
+/** Who is told to end earlier than their token says. */
+const ends = new Map<string, number>();
 
 const shop = defineApp({
   name: 'shop',
@@ -23,9 +25,9 @@ const shop = defineApp({
   queries: [customerOrders],
   auth: {
     authenticate: (shown) => {
-      const [id = '', expiresAt] = shown.token.split('.');
-      if (banned.has(id) || Number(expiresAt) < Date.now()) return null;
-      return { id, claims: {}, expiresAt: Number(expiresAt) };
+      const [id = '', said] = shown.token.split('.');
+      const expiresAt = ends.get(id) ?? Number(said);
+      return banned.has(id) || expiresAt < Date.now() ? null : { id, claims: {}, expiresAt };
     },
     recheckMs: 1_000,
     commands: { order: { '*': true } },
@@ -62,17 +64,17 @@ function as(source: TokenSource): Client<typeof shop> {
 }
 const lines = [{ sku: 'tea', quantity: 1, unitPriceCents: 100 }];
 const DAY = 86_400_000;
+/** As long as a read may wait, ms. */
+const WAIT = 30_000;
 
 test('everyone sees their own, over HTTP and live; what is not theirs is told or is not there', async () => {
   const ann = as(() => token('ann', DAY));
   const ben = as(() => token('ben', DAY));
   const annPlaced = await ann.command('order', 'own-ann', 'place', { customerId: 'ann', lines });
   const benPlaced = await ben.command('order', 'own-ben', 'place', { customerId: 'ben', lines });
-  const after = [annPlaced.token, benPlaced.token];
-  expect((await ann.view('order_summary', { after })).items.map(({ orderId }) => orderId)).toEqual([
-    'own-ann',
-  ]);
-  expect(await ann.view('order_summary', 'own-ben', { after })).toBeNull();
+  const after = { after: [annPlaced.token, benPlaced.token], wait: WAIT };
+  expect((await ann.view('order_summary', after)).items.map(({ orderId }) => orderId)).toEqual(['own-ann']);
+  expect(await ann.view('order_summary', 'own-ben', after)).toBeNull();
   await expect(ann.query('customer_orders', { customerId: 'ann' })).rejects.toMatchObject({
     code: 'forbidden',
     status: 403,
@@ -93,7 +95,7 @@ test('where only some rows are the caller’s, too, an optimistic change waits f
   const store = client.live('order_summary');
   await until(store, () => store.rows[0]?.status === 'placed');
   // Where the socket stands is told in the words that reads over HTTP have for it.
-  const { cursor } = await client.view('order_summary', { where: { customerId: 'opal' }, after });
+  const { cursor } = await client.view('order_summary', { where: { customerId: 'opal' }, after, wait: WAIT });
   const position = await new Promise<ClientPosition | undefined>((resolve) => {
     const feed = client.subscribe('order_summary', {}, { status: () => resolve(feed.position) });
   });
@@ -153,7 +155,8 @@ test('a right that is lost: the rows are gone, and there is no knocking at the d
 });
 
 test('a token that ends and has no successor: all live views are emptied at once, and closed', async () => {
-  const same = token('fay', 1_500);
+  ends.delete('fay');
+  const same = token('fay', DAY);
   const client = as(() => same);
   await client.command('order', 'ends', 'place', { customerId: 'fay', lines });
   const stores = [
@@ -166,6 +169,8 @@ test('a token that ends and has no successor: all live views are emptied at once
   const seen = new Set<string>();
   for (const store of stores)
     store.subscribe(() => seen.add(stores.map(({ rows }) => rows.length).join(' ')));
+  // Later than the server looks at it again, and so is told.
+  ends.set('fay', Date.now() + 3_000);
   for (const store of stores) await until(store, () => store.status === 'closed');
   expect([...seen]).toEqual(['0 0 0']);
   for (const { error } of stores) expect(error?.code).toBe('unauthenticated');

@@ -8,7 +8,7 @@ const LOOK_MS = 5;
 
 /**
  * @param store asked at each of its changes; undefined: there is no signal, so that the condition is polled
- * @throws Error when it takes longer than ten seconds
+ * @throws Error when it takes longer than a minute
  */
 export function until(store: Watched | undefined, condition: () => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ export function until(store: Watched | undefined, condition: () => boolean): Pro
     const deadline = setTimeout(() => {
       end();
       reject(new Error(`this did not come to be: ${condition.toString()}`));
-    }, 10_000);
+    }, 60_000);
     const polling = store ? undefined : setInterval(look, LOOK_MS);
     const unsubscribe = store?.subscribe(look);
     look();
