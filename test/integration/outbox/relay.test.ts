@@ -191,9 +191,11 @@ describeKafka('the relay', () => {
     });
     await appendMany(one, 20);
     await expect.poll(() => one.counts.failed.length).toBeGreaterThan(12);
-    expect(one.relay.concerns).toEqual([
-      expect.stringMatching(/^relay: 4 shards of account cannot be sent to Kafka since .*ECONNREFUSED$/),
-    ]);
+    await expect
+      .poll(() => one.relay.concerns)
+      .toEqual([
+        expect.stringMatching(/^relay: 4 shards of account cannot be sent to Kafka since .*ECONNREFUSED$/),
+      ]);
     const told = () =>
       lines.filter((line) => /"level":"?(warn|error|40|50)/.test(line) && !line.includes('idle connection'));
     expect(told()).toHaveLength(1);
