@@ -62,6 +62,7 @@ const shared = { auth: 'none', name: 'notes', aggregates: [Note], shards: 4 } as
 const appV1 = defineApp({ ...shared, projections: [NotesV1, Words], queries: [countOf(NotesV1)] });
 const appV2 = defineApp({ ...shared, projections: [NotesV2, Words], queries: [countOf(NotesV2)] });
 
+const PATIENCE = 60_000;
 let postgres: FreshDatabase;
 let db: Database;
 const open: Runtime[] = [];
@@ -119,20 +120,31 @@ describe('a new version without a projector', () => {
   let fresh: Runtime;
   beforeAll(async () => {
     old = await start(appV1, 'api,projector,gateway');
-    for (let n = 0; n < 8; n++) await write(old, `n-${n}`, 'one two');
-    const token = await write(old, 'n-0', 'three');
-    expect((await get(old, `/views/notes/n-0?after=${token}&wait=10000`)).status).toBe(200);
+    const tokens: string[] = [];
+    for (let n = 0; n < 8; n++) tokens.push(await write(old, `n-${n}`, 'one two'));
+    tokens.push(await write(old, 'n-0', 'three'));
+    // How far the new version is behind is told by how far this one is: in all shards.
+    const after = tokens.map((token) => `after=${token}`).join('&');
+    for (const view of ['notes', 'words'])
+      expect((await get(old, `/views/${view}?wait=30000&${after}`)).status).toBe(200);
     fresh = await start(appV2, 'api,gateway');
   });
 
   it('is not ready, and says how far behind it is', async () => {
-    const { status, body } = await readyz(fresh);
-    expect([status, body.ready]).toEqual([503, false]);
-    expect(body.reasons).toEqual(['notes v2 is behind v1 by 9 events in 4 shards']);
-    expect(body.projections).toMatchObject({
-      notes: { state: 'catching_up', version: 2, lag: 9, ready: false },
-      words: { ready: true, version: 1 },
-    });
+    // What there is no answer to at first: how far it is, before it has looked.
+    await expect
+      .poll(() => readyz(fresh))
+      .toMatchObject({
+        status: 503,
+        body: {
+          ready: false,
+          reasons: ['notes v2 is behind v1 by 9 events in 4 shards'],
+          projections: {
+            notes: { state: 'catching_up', version: 2, lag: 9, ready: false },
+            words: { ready: true, version: 1 },
+          },
+        },
+      });
     expect((await (await fetch(`${fresh.urls.http}/metrics`)).text()).split('\n')).toEqual(
       expect.arrayContaining([
         'tidemark_projection_ready{projection="notes",version="2"} 0',
@@ -153,9 +165,9 @@ describe('a new version without a projector', () => {
   it('serves everything else: commands, streams, other views', async () => {
     const token = await write(fresh, 'n-9', 'four five six');
     expect((await get(fresh, '/streams/note/n-9')).status).toBe(200);
-    const words = await get(fresh, `/views/words/n-9?after=${token}&wait=10000`);
+    const words = await get(fresh, `/views/words/n-9?after=${token}&wait=30000`);
     expect(words.body).toEqual({ id: 'n-9', words: 3 });
-    const words2 = await get(old, `/views/notes/n-9?after=${token}&wait=10000`);
+    const words2 = await get(old, `/views/notes/n-9?after=${token}&wait=30000`);
     expect(words2.body).toEqual({ id: 'n-9', text: 'four five six' });
     expect(await (await fetch(`${old.urls.http}/queries/count`)).json()).toEqual({ count: 9 });
   });
@@ -173,11 +185,11 @@ describe('a new version without a projector', () => {
     expect((await get(old, '/views/notes/n-9')).body).toEqual({ id: 'n-9', text: 'four five six' });
     const token = await write(old, 'n-1', 'six');
     const follow = await listen(fresh);
-    await follow.until((rows) => rows.size === 9);
-    expect((await get(fresh, `/views/notes/n-1?after=${token}&wait=10000`)).body).toMatchObject({
+    await follow.until((rows) => rows.size === 9, PATIENCE);
+    expect((await get(fresh, `/views/notes/n-1?after=${token}&wait=30000`)).body).toMatchObject({
       length: 3,
     });
-    await live.until((rows) => (rows.get('n-1') as { text?: string })?.text === 'six');
+    await live.until((rows) => (rows.get('n-1') as { text?: string })?.text === 'six', PATIENCE);
     await expect
       .poll(() =>
         db.query(
@@ -203,7 +215,7 @@ describe('once the new version was served', () => {
     if (old) await stop(old);
     const ahead = await start(appV2, 'api,projector');
     const token = await write(ahead, 'n-2', 'only in v2');
-    expect((await get(ahead, `/views/notes/n-2?after=${token}&wait=10000`)).status).toBe(200);
+    expect((await get(ahead, `/views/notes/n-2?after=${token}&wait=30000`)).status).toBe(200);
     const back = await start(appV1, 'api');
     expect((await readyz(back)).body.reasons).toEqual([
       expect.stringMatching(/^notes v1 is behind v2 by \d+ event/),
@@ -229,7 +241,7 @@ describe('operators', () => {
     const since = performance.now();
     const paused = await get(api, `/views/notes/n-3?after=${token}&wait=30000`);
     expect(paused.body).toMatchObject({ code: 'projection_paused' });
-    expect(performance.now() - since).toBeLessThan(10_000);
+    expect(performance.now() - since).toBeLessThan(29_000);
     expect((await get(api, '/views/notes/n-3')).status).toBe(200);
     expect((await readyz(api)).body).toMatchObject({
       ready: true,
