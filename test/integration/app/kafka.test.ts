@@ -119,7 +119,7 @@ async function write(api: Runtime, notes: number, text: string): Promise<string[
 async function checkRows(api: Runtime, tokens: readonly string[], text: string): Promise<void> {
   const after = tokens.map((token) => `after=${encodeURIComponent(token)}`).join('&');
   const rows = async <T>(view: string): Promise<T[]> => {
-    const answer = await fetch(`${api.urls.http}/views/${view}?limit=1000&wait=20000&${after}`);
+    const answer = await fetch(`${api.urls.http}/views/${view}?limit=1000&wait=30000&${after}`);
     expect(answer.status).toBe(200);
     return ((await answer.json()) as { items: T[] }).items;
   };
@@ -146,7 +146,7 @@ async function seqsIn(topic: string): Promise<number[][]> {
   return seqs.map((each) => [...each]);
 }
 
-describeKafka('an application', { timeout: 60_000 }, () => {
+describeKafka('an application', () => {
   it('moves from Postgres alone to Kafka and back, with its checkpoints', async () => {
     for (const [round, env] of [WITHOUT, WITH, WITHOUT, WITH].entries()) {
       const text = `round ${round}`;
@@ -154,9 +154,12 @@ describeKafka('an application', { timeout: 60_000 }, () => {
       const live = await subscribeTo<{ text: string }>(runtime.urls.realtime ?? '', 'notes', {});
       const tokens = [...(await write(runtime, 12, `${text}, first`)), ...(await write(runtime, 12, text))];
       await checkRows(runtime, tokens, text);
-      await live.until((rows) => rows.size === 12 && [...rows.values()].every((row) => row.text === text));
+      await live.until(
+        (rows) => rows.size === 12 && [...rows.values()].every((row) => row.text === text),
+        PATIENCE.timeout,
+      );
       await live.close();
-      expect((await readiness(runtime)).reasons).toEqual([]);
+      await expect.poll(async () => (await readiness(runtime)).reasons, PATIENCE).toEqual([]);
       await stopAll();
     }
     // What was written without a Kafka is there too: from the first event on, each seq, in order.
@@ -179,7 +182,7 @@ describeKafka('an application', { timeout: 60_000 }, () => {
     }
     const three = (rows: ReadonlyMap<string, { text: string }>): boolean =>
       rows.size === 9 && [...rows.values()].every(({ text }) => text === 'three');
-    await Promise.all([live.until(three), also.until(three)]);
+    await Promise.all([live, also].map((each) => each.until(three, PATIENCE.timeout)));
     await Promise.all([live.close(), also.close()]);
     // They share by leases: nobody was overtaken by somebody who did the same.
     expect(await metric(some, 'projection_fenced_writes_total')).toBe(0);
@@ -206,7 +209,7 @@ describeKafka('an application', { timeout: 60_000 }, () => {
     const runtime = await start({ KAFKA_BROKERS: '127.0.0.1:1' });
     const live = await subscribeTo<{ text: string }>(runtime.urls.realtime ?? '', 'notes', {});
     await checkRows(runtime, await write(runtime, 4, 'without'), 'without');
-    await live.until((rows) => rows.size === 4);
+    await live.until((rows) => rows.size === 4, PATIENCE.timeout);
     await live.close();
     await expect
       .poll(async () => (await readiness(runtime)).reasons.join('\n'), PATIENCE)
@@ -216,8 +219,8 @@ describeKafka('an application', { timeout: 60_000 }, () => {
     await stopAll();
     const again = await start(WITH);
     await expect.poll(async () => (await seqsIn(`${app.name}.note`)).flat().length, PATIENCE).toBe(4);
-    expect((await readiness(again)).reasons).toEqual([]);
-    expect(await metric(again, 'feed_away')).toBe(0);
+    await expect.poll(async () => (await readiness(again)).reasons, PATIENCE).toEqual([]);
+    await expect.poll(() => metric(again, 'feed_away')).toBe(0);
   });
 
   it('starts and serves though its Kafka takes connections and says nothing', async () => {
@@ -232,11 +235,13 @@ describeKafka('an application', { timeout: 60_000 }, () => {
     const address = silent.address();
     const port = typeof address === 'object' ? address?.port : undefined;
     const runtime = await start({ KAFKA_BROKERS: `127.0.0.1:${port}` }, 'api,projector,gateway');
-    await checkRows(runtime, await write(runtime, 4, 'alone'), 'alone');
+    // At once: later it is told as well that events come from Postgres.
     expect(await readiness(runtime)).toMatchObject({
       ready: true,
       reasons: ['Kafka did not answer within 3000 ms'],
     });
+    await checkRows(runtime, await write(runtime, 4, 'alone'), 'alone');
+    expect((await readiness(runtime)).ready).toBe(true);
   });
 
   it('has the password of Kafka in no line of its log', async () => {
