@@ -333,7 +333,7 @@ describe('after all of it', () => {
     expect(largest.status).toBe(200);
     const { token } = JSON.parse(largest.body) as { token: string };
     const row = await get(
-      `/views/customer_totals/${encodeURIComponent('￿'.repeat(200))}?after=${token}&wait=10000`,
+      `/views/customer_totals/${encodeURIComponent('￿'.repeat(200))}?after=${token}&wait=30000`,
     );
     expect(JSON.parse(row.body)).toMatchObject({ orderCount: 1, totalCents: 1e12 });
     const report = JSON.parse((await get('/readyz')).body) as Readiness;

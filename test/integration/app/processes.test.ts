@@ -39,6 +39,7 @@ const Fragile = projection('fragile', {
 });
 
 const app = defineApp({ auth: 'none', name: 'notes', aggregates: [Note], projections: [Notes, Fragile] });
+const PATIENCE = 60_000;
 let postgres: FreshDatabase;
 const open: Runtime[] = [];
 
@@ -82,15 +83,18 @@ describe('a role per process', () => {
     const [api, projector, gateway] = await Promise.all([start('api'), start('projector'), start('gateway')]);
     const live = await subscribeTo<{ id: string; text: string }>(gateway.urls.realtime ?? '', 'notes', {});
     await write(api, 'n-1', 'first');
-    await live.until((rows) => rows.get('n-1')?.text === 'first');
+    await live.until((rows) => rows.get('n-1')?.text === 'first', PATIENCE);
     const token = await write(api, 'n-1', 'second');
-    const row = await fetch(`${api.urls.http}/views/notes/n-1?after=${token}&wait=10000`);
+    const row = await fetch(`${api.urls.http}/views/notes/n-1?after=${token}&wait=30000`);
     expect(await row.json()).toEqual({ id: 'n-1', text: 'second' });
-    await live.until((rows) => rows.get('n-1')?.text === 'second');
+    await live.until((rows) => rows.get('n-1')?.text === 'second', PATIENCE);
 
     expect(await metrics(gateway)).toMatch(/^tidemark_sockets 1$/m);
     expect(await metrics(gateway)).toMatch(/^tidemark_subscriptions\{view="notes"\} 1$/m);
-    expect(await metrics(projector)).toMatch(/^tidemark_projection_events_total\{projection="notes"\} 2$/m);
+    // It hears of its commit after others may have seen what is in it.
+    await expect
+      .poll(() => metrics(projector))
+      .toMatch(/^tidemark_projection_events_total\{projection="notes"\} 2$/m);
     for (const runtime of [api, projector, gateway]) {
       await expect
         .poll(async () => (await readiness(runtime)).projections['notes'])
@@ -112,7 +116,7 @@ describe('a role per process', () => {
       .toBe(1);
     expect((await readiness(api)).ready).toBe(true);
     await start('projector');
-    const row = await fetch(`${api.urls.http}/views/notes/n-2?after=${token}&wait=10000`);
+    const row = await fetch(`${api.urls.http}/views/notes/n-2?after=${token}&wait=30000`);
     expect(await row.json()).toEqual({ id: 'n-2', text: 'alone' });
   });
 });
@@ -135,9 +139,9 @@ describe('a projection that halts', () => {
     expect(await metrics(all)).toMatch(/^tidemark_projection_halts_total\{projection="fragile"\} 1$/m);
 
     const token = await write(all, 'n-4', 'after it');
-    const good = await fetch(`${all.urls.http}/views/notes/n-4?after=${token}&wait=10000`);
+    const good = await fetch(`${all.urls.http}/views/notes/n-4?after=${token}&wait=30000`);
     expect(await good.json()).toEqual({ id: 'n-4', text: 'after it' });
-    const bad = await fetch(`${all.urls.http}/views/fragile/n-3?after=${lost}&wait=10000`);
+    const bad = await fetch(`${all.urls.http}/views/fragile/n-3?after=${lost}&wait=30000`);
     expect([bad.status, ((await bad.json()) as { code: string }).code]).toEqual([503, 'projection_halted']);
     const lag = /^tidemark_projection_lag_events\{projection="fragile",version="1"\} (\d+)$/m;
     await expect
