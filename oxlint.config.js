@@ -86,6 +86,8 @@ const AT_HOME = {
   kafkajs: ['src/broker/kafka/**'],
   'uWebSockets.js': ['src/realtime/sockets/uws/**'],
   react: ['src/client/react/**'],
+  // Only who wants the fallback loads it.
+  'eventsource-parser': ['src/client/sse/**'],
   // The test kit is a client: Node 20 has no WebSocket of its own.
   ws: ['src/realtime/sockets/ws/**', 'src/testing/subscription.ts'],
 };

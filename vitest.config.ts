@@ -24,6 +24,7 @@ const SHARED = {
     alias: [
       { find: /^tidemark\/testing$/, replacement: source('src/testing/index.ts') },
       { find: /^tidemark\/client$/, replacement: source('src/client/index.ts') },
+      { find: /^tidemark\/client\/sse$/, replacement: source('src/client/sse/index.ts') },
       { find: /^tidemark\/react$/, replacement: source('src/client/react/index.ts') },
       { find: /^tidemark$/, replacement: source('src/index.ts') },
     ],

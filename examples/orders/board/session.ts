@@ -1,5 +1,6 @@
 /** Who looks at the board: nobody in particular where rights are off, else the bearer of a token that the server takes. */
 import { createClient, type Client } from 'tidemark/client';
+import { webSocketOrSse } from 'tidemark/client/sse';
 import type app from '../app.js';
 
 export interface Session {
@@ -47,6 +48,8 @@ export async function begin(
   const client = createClient<typeof app>({
     realtimeUrl,
     ...(token === null ? {} : { token: () => token }),
+    // Some networks let no WebSocket through.
+    WebSocket: webSocketOrSse(),
     // Each tab has a connection of its own here, so that one can be cut while another goes on.
     shareTabs: false,
     backoff: { minMs: 200, maxMs: 1_000 },

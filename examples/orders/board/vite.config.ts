@@ -15,7 +15,11 @@ export default defineConfig({
   plugins: [react()],
   resolve: {
     // In a project of your own these come from the package.
-    alias: { 'tidemark/client': source('index.ts'), 'tidemark/react': source('react/index.ts') },
+    alias: {
+      'tidemark/client/sse': source('sse/index.ts'),
+      'tidemark/client': source('index.ts'),
+      'tidemark/react': source('react/index.ts'),
+    },
   },
   build: {
     outDir: 'dist/page',

@@ -1,8 +1,8 @@
 /** HTTP calls: the token, a time limit, and trying again what is safe to repeat. */
-import type { Problem } from '../../protocol/problems.js';
 import { backoffMs } from '../backoff.js';
 import { clientError, ClientError, isClientError } from '../errors.js';
 import type { Settings } from '../options.js';
+import { isProblem, retryAfterMs } from './problems.js';
 
 export interface Call {
   readonly path: readonly string[];
@@ -34,19 +34,6 @@ function isPassing(error: unknown): boolean {
   const { code, status } = error;
   if (status === undefined) return code === 'network_error' || code === 'timeout';
   return (PASSING.has(status) && !LASTING.has(code)) || code === 'stream_conflict';
-}
-
-function isProblem(value: unknown): value is Problem {
-  return typeof value === 'object' && value !== null && 'code' in value && typeof value.code === 'string';
-}
-
-/** Seconds or a date (RFC 9110). */
-function retryAfterMs(headers: Headers): number | undefined {
-  const text = headers.get('retry-after');
-  if (text === null) return undefined;
-  const seconds = Number(text);
-  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(text) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
 
 function refusal(status: number, headers: Headers, body: unknown): ClientError {

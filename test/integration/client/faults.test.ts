@@ -1,5 +1,6 @@
 /** Whatever happens on the way, the client’s rows become what the view is: cuts, refusals, gateways that go, logs that begin anew. */
 import { createClient, type Client, type LiveStore, type Subscription } from 'tidemark/client';
+import { webSocketOrSse } from 'tidemark/client/sse';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startFlakyProxy, type FlakyProxy } from '../../support/flaky-proxy.js';
@@ -52,7 +53,12 @@ function expected(table: readonly BoardRow[], { key, where, sort, limit }: Wish)
   return rows.slice(0, limit);
 }
 
-describe.each(engines)('over $name', (engine) => {
+const ways = engines.flatMap((engine) => [
+  { name: engine.name, engine, Socket: WebSocket },
+  { name: `streams of ${engine.name}`, engine, Socket: webSocketOrSse({ WebSocket: null, maxStreams: 20 }) },
+]);
+
+describe.each(ways)('over $name', ({ engine, Socket }) => {
   let gateway: Gateway;
   let proxy: FlakyProxy;
   let client: Client<typeof boardApp>;
@@ -65,7 +71,7 @@ describe.each(engines)('over $name', (engine) => {
     client = createClient<typeof boardApp>({
       url: 'http://127.0.0.1:1',
       realtimeUrl: proxy.url,
-      WebSocket,
+      WebSocket: Socket,
       backoff: { minMs: 5, maxMs: 50 },
       lingerMs: 0,
     });

@@ -1,14 +1,20 @@
-/** What a page loads when it imports `tidemark/client`: small, and nothing of the server or of zod. */
+/** What a page loads when it imports `tidemark/client`, and the fallback: small, and nothing of the server or of zod. */
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { expect, test } from 'vitest';
 
-const MAX_BYTES = 10 * 1024;
+interface Bundle {
+  /** Minified and zipped. */
+  readonly bytes: number;
+  /** Rooms of `src/`, and packages, that something of is in it. */
+  readonly from: ReadonlySet<string>;
+}
 
-test('at most 10 KiB, minified and zipped, of the client and of the protocol alone', async () => {
+/** @param entry a file of `src/client` */
+async function bundle(entry: string): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
-    entryPoints: [fileURLToPath(new URL('../../../src/client/index.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(`../../../src/client/${entry}`, import.meta.url))],
     bundle: true,
     minify: true,
     format: 'esm',
@@ -19,13 +25,25 @@ test('at most 10 KiB, minified and zipped, of the client and of the protocol alo
     logLevel: 'silent',
   });
   const bytes = gzipSync(outputFiles[0]?.contents ?? new Uint8Array(), { level: 9 }).byteLength;
-  console.log(`tidemark/client: ${bytes} bytes min+gzip`);
-  expect(bytes).toBeGreaterThan(1_000);
-  expect(bytes).toBeLessThanOrEqual(MAX_BYTES);
-  const rooms = Object.values(metafile.outputs).flatMap(({ inputs }) =>
+  console.log(`${entry}: ${bytes} bytes min+gzip`);
+  const from = Object.values(metafile.outputs).flatMap(({ inputs }) =>
     Object.entries(inputs)
       .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-      .map(([file]) => /src\/([^/]+)\//.exec(file)?.[1] ?? file),
+      .map(([file]) => /(?:src|node_modules)\/([^/]+)\//.exec(file)?.[1] ?? file),
   );
-  expect(new Set(rooms)).toEqual(new Set(['client', 'protocol']));
+  return { bytes, from: new Set(from) };
+}
+
+test('at most 10 KiB, minified and zipped, of the client and of the protocol alone', async () => {
+  const { bytes, from } = await bundle('index.ts');
+  expect(bytes).toBeGreaterThan(1_000);
+  expect(bytes).toBeLessThanOrEqual(10 * 1024);
+  expect(from).toEqual(new Set(['client', 'protocol']));
+});
+
+test('the fallback is at most 5 KiB more, with its parser', async () => {
+  const { bytes, from } = await bundle('sse/index.ts');
+  expect(bytes).toBeGreaterThan(500);
+  expect(bytes).toBeLessThanOrEqual(5 * 1024);
+  expect(from).toEqual(new Set(['client', 'eventsource-parser']));
 });
