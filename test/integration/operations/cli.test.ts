@@ -49,7 +49,15 @@ beforeAll(async () => {
     ['c', 5],
   ] as const)
     await pay(id, cents);
-  await vi.waitFor(async () => expect(await parked()).toEqual([{ key: 'c', queued: 2 }]), 60_000);
+  await vi.waitFor(async () => {
+    expect(await parked()).toEqual([{ key: 'c', queued: 2 }]);
+    // Those of other shards come in their own time.
+    expect(await rows('SELECT id, cents::int FROM tidemark.purses ORDER BY id')).toEqual([
+      { id: 'a', cents: 1 },
+      { id: 'b', cents: 2 },
+      { id: 'c', cents: 3 },
+    ]);
+  }, 60_000);
 });
 afterAll(async () => {
   await runtime?.stop();
@@ -208,7 +216,7 @@ test('a new version: compared, shown in the view, the old one dropped when nobod
     /^purses: v1 has 3 rows, v2 has 3 rows\n {2}3 rows in both, with other values: cents in 3\n/,
   );
   expect((await type('projections diff purses 2 2')).code).toBe(0);
-  expect((await type('projections swap-view purses --lock-timeout 1s')).stdout).toBe(
+  expect((await type('projections swap-view purses --lock-timeout 30s')).stdout).toBe(
     'purses v2: the view purses shows it now (before: v1)\n',
   );
   const kept = await type(`projections prune ${NEXT}`);

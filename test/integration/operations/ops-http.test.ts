@@ -115,7 +115,7 @@ describe('how projections stand', () => {
       'parked/purses/replay?version=1',
     ])
       expect(await problem(post(path))).toEqual([400, 'invalid_parameter']);
-    expect(await versionOf('purses')).toMatchObject({ state: 'live' });
+    await expect.poll(() => versionOf('purses')).toMatchObject({ state: 'live' });
     expect(await problem(get('parked?limit=0'))).toEqual([400, 'invalid_parameter']);
     expect(await problem(get('parked?limit=1&limit=2'))).toEqual([400, 'invalid_parameter']);
     for (const [path, body, where] of [
