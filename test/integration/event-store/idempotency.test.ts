@@ -20,7 +20,8 @@ let open: OpenStore;
 
 beforeAll(async () => {
   pg = await freshDatabase();
-  open = await openStore(pg.url);
+  // A transaction of these tests stands still on purpose.
+  open = await openStore(pg.url, { database: { idleInTransactionTimeoutMs: 60_000 } });
 });
 afterAll(async () => {
   expect(faultsOf(await allEvents(open.db))).toEqual([]);

@@ -1,5 +1,5 @@
 /** Locks of an append: their order, who waits for whom and how long, and that no row is updated. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { shardOf } from '../../../src/platform/murmur2.js';
 import { Database, type Queryable } from '../../../src/platform/postgres/database.js';
 import { silentLogger } from '../../../src/platform/logger.js';
@@ -52,7 +52,7 @@ const waiting = async (): Promise<number> => {
 };
 
 test('shards are locked by log and shard, whatever the order of the request', async () => {
-  const other = await openStore(pg.url);
+  const other = await openStore(pg.url, { database: { idleInTransactionTimeoutMs: 60_000 } });
   const low = account(idFor(9, 'low'), 0);
   const high = order(idFor(2, 'high'), 0);
   for (const [round, streams] of [
@@ -135,15 +135,21 @@ test('who waits too long for a shard is told that nothing was written; other lan
     options: { lanes: 2, appendTimeoutMs: 300 },
   });
   const blocked = idFor(4, 'blocked');
+  // The time of the store stands still but while it is the matter that it passes: what goes may take as long as it likes.
+  const standsStill = () => vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+  onTestFinished(() => void vi.restoreAllMocks());
   await open.db.transaction(async (tx) => {
     await lock(tx, 'order', 4);
+    const still = standsStill();
     const attempt = hasty.store.append({ streams: [order(blocked, 'any')] });
     // Shard 5 is the other lane's.
     expect(await hasty.store.append({ streams: [order(idFor(5, 'free'), 0)] })).toMatchObject({
       kind: 'appended',
     });
+    still.mockRestore();
     await expect(attempt).rejects.toMatchObject({ code: 'overloaded', retryAfter: 1 });
   });
+  standsStill();
   expect(await hasty.store.append({ streams: [order(blocked, 0)] })).toMatchObject({
     streams: [{ version: 1 }],
   });
