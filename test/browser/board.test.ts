@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { card, column, useBoard } from './support/board.js';
 import { describeBrowser } from './support/chromium.js';
 
-describeBrowser('the board', { timeout: 60_000 }, () => {
+describeBrowser('the board', () => {
   const board = useBoard();
 
   test('an order is placed, goes its way, and ends with the others', async () => {
@@ -68,6 +68,7 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
   test('cut off it stands still; what was changed meanwhile is refused by its name; mended it catches up', async () => {
     await board.place('o-cut', 'gil');
     const [{ page, complaints }, witness] = [await board.open(), await board.shared()];
+    await card(page, 'o-cut').waitFor();
     await page.getByRole('button', { name: 'Cut the line' }).click();
     await page.locator('.status[data-status="cut"]').waitFor();
     await board.send('o-cut', 'pay', { paymentId: 'p-1' });
@@ -145,12 +146,12 @@ describeBrowser('the board', { timeout: 60_000 }, () => {
       ['Ship', 'shipped'],
       ['Deliver', 'delivered'],
     ] as const) {
-      await expect.poll(focused, { timeout: 20_000 }).toContain(move);
+      await expect.poll(focused).toContain(move);
       await press('Enter');
       await page.locator(`[data-order="${orderId}"][data-status="${next}"]`).waitFor();
     }
     const there = `document.activeElement.closest('[data-order]')?.dataset.order ?? ''`;
-    await expect.poll(() => page.evaluate(there), { timeout: 20_000 }).toBe(orderId);
+    await expect.poll(() => page.evaluate(there)).toBe(orderId);
     expect(complaints).toEqual([]);
   });
 

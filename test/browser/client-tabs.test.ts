@@ -59,7 +59,7 @@ describeBrowser('tabs', () => {
   }
   async function open(context: BrowserContext, claims = 'ann'): Promise<Tab> {
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     let sockets = 0;
     page.on('websocket', () => sockets++);
     // A real address: a page that comes from none may not connect to this machine.

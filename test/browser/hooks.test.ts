@@ -39,7 +39,7 @@ async function buildPage(): Promise<string> {
   return dir;
 }
 
-describeBrowser('hooks', { timeout: 60_000 }, () => {
+describeBrowser('hooks', () => {
   const board = useBoard(buildPage);
   afterAll(() => rm(dir, { recursive: true, force: true }));
   beforeAll(() => board.place('o-1', 'hooks'));
@@ -75,7 +75,7 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     expect(await page.locator('[data-orders="one"]').textContent()).toBe('o-1:placed');
     expect(sent).toEqual(['sub']);
     await show(page, 'nothing');
-    await expect.poll(() => sent, { timeout: 20_000 }).toEqual(['sub', 'unsub']);
+    await expect.poll(() => sent).toEqual(['sub', 'unsub']);
     expect(complaints).toEqual([]);
   });
 
@@ -86,8 +86,10 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     for (let n = 0; n < 5; n++) {
       await page.evaluate('stage.turn()');
       await board.place(`o-wall-${n}`, 'hooks');
+      // Round by round, as several that wait are rendered as one.
+      const last = page.locator(`[data-slow="24"][data-round="${n + 1}"]`);
+      await last.getByText(`o-wall-${n}:placed`).waitFor();
     }
-    await page.locator('[data-slow="24"][data-round="5"]').getByText('o-wall-4:placed').waitFor();
     const seen = await page.evaluate<{ torn: string[]; commits: number }>('stage.seen');
     expect(seen.torn).toEqual([]);
     expect(seen.commits).toBeGreaterThan(5);
@@ -166,7 +168,7 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     await isAsked;
     await page.evaluate('stage.renew()');
     const there = page.locator('[data-orders="one"][data-status="connecting"]');
-    await expect.poll(() => there.textContent(), { timeout: 20_000 }).toBe('');
+    await expect.poll(() => there.textContent()).toBe('');
   });
 
   test('what a query answered to another caller is gone at once', async () => {
@@ -193,7 +195,7 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     await show(page, 'asking');
     const total = page.locator('[data-total]');
     const who = page.getByLabel('who');
-    await expect.poll(() => total.textContent(), { timeout: 20_000 }).not.toBe('none');
+    await expect.poll(() => total.textContent()).not.toBe('none');
     // Each letter is another question; only the last one counts, and one that is not answered by then is given up.
     await page.route('**/queries/customer_orders', (route) =>
       route.request().postData()?.includes('nobody') ? undefined : route.continue(),
@@ -213,13 +215,10 @@ describeBrowser('hooks', { timeout: 60_000 }, () => {
     await page.locator('[data-place]').getByText('invalid_payload').waitFor();
     await board.place('o-asked-other', 'asking');
     await expect
-      .poll(
-        async () => {
-          await page.getByRole('button', { name: 'refresh' }).click();
-          return total.textContent();
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        await page.getByRole('button', { name: 'refresh' }).click();
+        return total.textContent();
+      })
       .toBe('2');
     const expected = ['400 (Bad Request)', '/queries/customer_orders net::ERR_ABORTED'];
     expect(complaints.filter((text) => !expected.some((part) => text.includes(part)))).toEqual([]);

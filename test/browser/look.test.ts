@@ -23,7 +23,7 @@ async function faults(page: Page, rules?: readonly string[]): Promise<readonly s
 
 const LONG = `customer-with-a-name-that-has-no-end-${'x'.repeat(160)}`;
 
-describeBrowser('how the board looks', { timeout: 60_000 }, () => {
+describeBrowser('how the board looks', () => {
   const board = useBoard();
 
   beforeAll(async () => {

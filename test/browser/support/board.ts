@@ -87,7 +87,7 @@ export function useBoard(build: () => Promise<string> = builtBoard): Board {
     const context = await browser.get().newContext({ reducedMotion: 'reduce', ...options });
     const page = await context.newPage();
     // Long, as other tests run beside it; waiting ends with what it waits for.
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     const complaints: string[] = [];
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
