@@ -134,7 +134,7 @@ test('Postgres stays away: the outcome is unknown, and the same key finds it lat
 });
 
 test('Postgres cannot be reached at all: nothing was written, and the answer says so', async () => {
-  await through({ options: { appendTimeoutMs: 300 } });
+  await through({ options: { appendTimeoutMs: 2_000 } });
   proxy.mode = 'refuse';
   proxy.cut();
   await expect.poll(() => open.db.pool.totalCount, { timeout: 60_000 }).toBe(0);
@@ -170,7 +170,7 @@ test('who looks an append up waits for whoever holds its shard', async () => {
 });
 
 test('an append that ends its connection every time fails alone, and those behind it are written', async () => {
-  await through({ options: { appendTimeoutMs: 1_500 } });
+  await through({ options: { appendTimeoutMs: 5_000 } });
   proxy.poison = 'poisonous';
   const requests = Array.from({ length: 20 }, (_, n) => ({ streams: [order(`beside-${n}`, 'any')] }));
   const bad = { streams: [{ ...order('bad', 'any'), events: [newEvent({ data: '"poisonous"' })] }] };

@@ -128,7 +128,7 @@ it('locks that others hold: deadlocks, time that is over, statements that are ca
 }, 120_000);
 
 it('a pool that others have used up', async () => {
-  const worker = await work({ connectTimeoutMs: 200 });
+  const worker = await work({ connectTimeoutMs: 2_000 });
   await season.act();
   await one.caughtUp();
   for (let round = 0; round < 2; round++) {
