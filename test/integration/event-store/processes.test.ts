@@ -126,4 +126,4 @@ test('three processes write, one is killed with -9', async () => {
   // Whoever followed all the while has seen every shard to its end.
   for (const [shard, head] of reached.entries())
     expect(head).toBe(rows.filter((row) => row.category === 'order' && row.shard === shard).length);
-}, 60_000);
+});
