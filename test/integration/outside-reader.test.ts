@@ -69,7 +69,7 @@ async function send(id: string, command: string, payload: object): Promise<void>
 async function rowOf(id: string): Promise<unknown> {
   const after = `&after=${tokens.get(id) ?? ''}`;
   const answer = await fetch(
-    `${runtime.urls.http}/views/order_summary/${encodeURIComponent(id)}?wait=20000${after}`,
+    `${runtime.urls.http}/views/order_summary/${encodeURIComponent(id)}?wait=30000${after}`,
   );
   return answer.json();
 }
@@ -146,7 +146,7 @@ describeKafka('other teams', () => {
         rows,
       ),
     );
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await runtime?.stop();

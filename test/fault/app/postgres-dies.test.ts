@@ -25,7 +25,7 @@ it('serves again once Postgres is back, with nothing lost and the subscriber bro
   const ready = async (): Promise<number> => (await fetch(`${http}/readyz`)).status;
   const live = await subscribeTo<{ orderId: string }>(realtime, 'order_summary', {});
   expect((await place('before')).status).toBe(200);
-  await live.until((rows) => rows.has('before'));
+  await live.until((rows) => rows.has('before'), 60_000);
 
   process.kill(await serverPid(embedded.dataDir), 'SIGKILL');
   // An order that comes in the middle of it is retried by its key, as a client would.

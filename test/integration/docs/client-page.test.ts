@@ -21,7 +21,7 @@ afterAll(async () => {
   await pg?.drop();
 });
 
-test('docs/client.md compiles and runs', { timeout: 60_000 }, async () => {
+test('docs/client.md compiles and runs', async () => {
   const blocks = (await blocksOf('docs/client.md')).filter(({ language }) => language === 'ts');
   program = await programOf(blocks.map(({ text }) => text).join('\n'));
   expect(await program.compile()).toEqual({ code: 0, output: '' });

@@ -8,15 +8,11 @@ afterAll(async () => {
   await Promise.all(programs.map((program) => program.remove()));
 });
 
-test.each(['docs/write-side.md', 'docs/read-side.md', 'docs/rights.md'])(
-  '%s',
-  { timeout: 60_000 },
-  async (page) => {
-    const blocks = (await blocksOf(page)).filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBeGreaterThan(1);
-    const program = await programOf(blocks.map(({ text }) => text).join('\n'));
-    programs.push(program);
-    expect(await program.compile()).toEqual({ code: 0, output: '' });
-    expect(await program.run()).toMatchObject({ code: 0 });
-  },
-);
+test.each(['docs/write-side.md', 'docs/read-side.md', 'docs/rights.md'])('%s', async (page) => {
+  const blocks = (await blocksOf(page)).filter(({ language }) => language === 'ts');
+  expect(blocks.length).toBeGreaterThan(1);
+  const program = await programOf(blocks.map(({ text }) => text).join('\n'));
+  programs.push(program);
+  expect(await program.compile()).toEqual({ code: 0, output: '' });
+  expect(await program.run()).toMatchObject({ code: 0 });
+});

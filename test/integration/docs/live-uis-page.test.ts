@@ -51,7 +51,7 @@ export function Wrong() {
 }
 `;
 
-test('docs/live-uis.md compiles, renders, and finds what is written wrong', { timeout: 60_000 }, async () => {
+test('docs/live-uis.md compiles, renders, and finds what is written wrong', async () => {
   const files = new Map([
     ['app.ts', "export { default } from '../../examples/orders/app.js';"],
     ['render.ts', RENDER],

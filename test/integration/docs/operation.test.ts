@@ -49,7 +49,7 @@ test('after a restore, a new epoch turns old positions away', async () => {
   const place = (id: string) => app.execute(Order, id, 'place', { customerId: 'c-1', lines });
   const before = await place('o-1');
   const open = await app.subscribe(OrderSummary);
-  await open.until((rows) => rows.has('o-1'));
+  await open.until((rows) => rows.has('o-1'), 60_000);
   await app.caughtUp();
 
   const client = new pgDriver.Client({ connectionString: pg.url });
@@ -68,6 +68,6 @@ test('after a restore, a new epoch turns old positions away', async () => {
   });
   await place('o-2');
   expect(await app.row(OrderSummary, 'o-2')).toMatchObject({ status: 'placed' });
-  const rows = await open.until((all) => all.size === 2, 20_000);
+  const rows = await open.until((all) => all.size === 2, 60_000);
   expect([...rows.keys()].toSorted()).toEqual(['o-1', 'o-2']);
 });

@@ -19,7 +19,7 @@ async function written(text: string): Promise<Program> {
   return made;
 }
 
-test('docs/inbound.md', { timeout: 60_000 }, async () => {
+test('docs/inbound.md', async () => {
   const blocks = (await blocksOf('docs/inbound.md')).filter(({ language }) => language === 'ts');
   expect(blocks).toHaveLength(2);
   const made = await written(blocks.map(({ text }) => text).join('\n'));
@@ -88,5 +88,5 @@ console.log = (line: string) => {
     // 127: there is no kcat here.
     if (seen !== 127)
       expect(seen).toMatchObject({ stdout: expect.stringMatching(/^(.*"ce_epoch","e1".*\n){4}$/) });
-  }, 60_000);
+  });
 });
