@@ -75,7 +75,7 @@ describeKafkaCluster('a Kafka of our own', () => {
     expect(await processesOf(folder)).toEqual([]);
     expect(await readdir(folder)).toEqual(['broker-1']);
     await expect(startKafka({ folder, brokers: 3 })).rejects.toThrow('holds a cluster of 1; start it with');
-  }, 90_000);
+  }, 240_000);
 
   it.each(['SIGINT', 'SIGKILL'] as const)(
     'leaves nothing behind when %s meets it during its start',
@@ -92,7 +92,7 @@ describeKafkaCluster('a Kafka of our own', () => {
         expect((await readdir(folder)).filter((each) => each.startsWith('tidemark-kafka-'))).toEqual([]);
       });
     },
-    60_000,
+    240_000,
   );
 
   it('says which port is taken', async () => {
