@@ -120,6 +120,24 @@ describeBrowser('the board', () => {
     expect(complaints).toEqual([]);
   });
 
+  test('where no WebSocket gets through, the board is live all the same', async () => {
+    const streams: string[] = [];
+    const { page, complaints } = await board.open({}, async (opened) => {
+      await opened.routeWebSocket(/./, (socket) => socket.close());
+      opened.on('request', (request) => {
+        if (request.url().includes('/realtime/sse')) streams.push(request.url());
+      });
+      await opened.goto(board.url());
+      await opened.locator('.status[data-status="live"]').waitFor();
+    });
+    expect(streams).not.toEqual([]);
+    await board.place('by-streams', 'olga');
+    await card(page, 'by-streams').waitFor();
+    await board.send('by-streams', 'pay', { paymentId: 'p-1' });
+    await column(page, 'Paid').getByText('by-streams', { exact: true }).waitFor();
+    expect(complaints).toEqual([]);
+  });
+
   test('all of it by keyboard, and the focus goes with the order', async () => {
     const { page, complaints } = await board.open();
     const focused = (): Promise<string> =>

@@ -6,6 +6,7 @@ import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { aggregate, defineApp, projection } from 'tidemark';
 import { createClient } from 'tidemark/client';
+import { webSocketOrSse } from 'tidemark/client/sse';
 import { createHooks } from 'tidemark/react';
 import { z } from 'zod';
 
@@ -33,7 +34,7 @@ function Page() {
   return createElement('p', {}, `${status} ${sum} ${String(add.isPending)}`);
 }
 
-const client = createClient<typeof app>({ url: 'http://127.0.0.1:1' });
+const client = createClient<typeof app>({ url: 'http://127.0.0.1:1', WebSocket: webSocketOrSse() });
 const html = renderToString(createElement(TidemarkProvider, { client }, createElement(Page)));
 if (html !== '<p>connecting 1 false</p>') throw new Error(`unexpected: ${html}`);
 client.close();
