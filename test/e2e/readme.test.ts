@@ -39,7 +39,7 @@ afterAll(async () => {
   for (const child of children) await stop(child);
   if (running) await stop(running.child);
   await clone?.remove();
-}, 60_000);
+}, 120_000);
 
 /** Ctrl-C in its terminal: everybody in the group gets it. */
 async function stop(child: ChildProcess): Promise<void> {
@@ -117,7 +117,7 @@ test('try it: an order, its payment, the view, the query; its changes on a socke
   const watcher = begin(node, [...args, `ws://127.0.0.1:${env['REALTIME_PORT']}/realtime`]);
   await vi.waitFor(
     () => expect(watcher.printed()).toMatch(/o-1 {2}paid {2}900 cents\n-- live \(c-1\)\n/),
-    10_000,
+    60_000,
   );
   await type(place.replaceAll('o-1', 'o-2'));
   await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}placed {2}900 cents\n/), 60_000);
@@ -130,7 +130,7 @@ test('try it: an order, its payment, the view, the query; its changes on a socke
   await vi.waitFor(() => expect(watcher.printed()).toMatch(/o-2 {2}paid {2}900 cents\n/), 60_000);
   expect(watcher.printed()).not.toMatch(/reset/);
   await stop(watcher.child);
-}, 90_000);
+}, 240_000);
 
 test('API docs are where it says', async () => {
   const [, url = ''] = /<(http:\S+\/docs)>/.exec(await readFile(inClone('README.md'), 'utf8')) ?? [];
@@ -171,7 +171,7 @@ test('what a team writes compiles, and runs', async () => {
   expect(await read(count)).toMatchObject({ streamId: 'visits', version: 1, events: [{ type: 'Counted' }] });
   await soon(view, { counterId: 'visits', count: 2 });
   await stop(app.child);
-}, 90_000);
+}, 240_000);
 
 test('the picture shows what a start prints', async () => {
   const svg = await readFile(inClone('docs/img/start.svg'), 'utf8');

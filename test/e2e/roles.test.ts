@@ -123,9 +123,13 @@ class Shop {
 
 async function checkPlaces({ role, http }: Running): Promise<void> {
   expect((await fetch(`${http}/livez`)).status, role).toBe(200);
-  const answer = await fetch(`${http}/readyz`);
-  const report = (await answer.json()) as Readiness;
-  expect([answer.status, report], role).toMatchObject([200, { ready: true, roles: [role], reasons: [] }]);
+  const readyz = async (): Promise<[status: number, report: Readiness]> => {
+    const answer = await fetch(`${http}/readyz`);
+    return [answer.status, (await answer.json()) as Readiness];
+  };
+  await expect
+    .poll(readyz, { message: role })
+    .toMatchObject([200, { ready: true, roles: [role], reasons: [] }]);
   const metrics = await (await fetch(`${http}/metrics`)).text();
   expect(metrics, role).toMatch(/^process_cpu_seconds_total /m);
   expect(/^tidemark_sockets \d/m.test(metrics), role).toBe(role === 'gateway');
