@@ -115,7 +115,7 @@ test.each([
       faults: [],
     });
   },
-  60_000,
+  240_000,
 );
 
 /** Whether a loader is in the middle of writing rows. */
@@ -165,5 +165,5 @@ test.each([
       faults: [],
     });
   },
-  60_000,
+  240_000,
 );
