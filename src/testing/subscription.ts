@@ -29,7 +29,7 @@ export interface Subscription<R> {
   readonly changes: readonly LiveChange<R>[];
   /**
    * Resolves with the rows once they are as `condition` says, asked now and after every change.
-   * @param timeoutMs 10,000 unless told otherwise
+   * @param timeoutMs 30,000 unless told otherwise
    * @throws Error with the rows when it takes longer, or when the subscription fails
    */
   until(
@@ -66,7 +66,7 @@ class LiveRows<R> implements Subscription<R> {
 
   until(
     condition: (rows: ReadonlyMap<string, R>) => boolean,
-    timeoutMs = 10_000,
+    timeoutMs = 30_000,
   ): Promise<ReadonlyMap<string, R>> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -106,7 +106,7 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 30_000;
 
 /** What all who act in one application share. */
 interface Stage {
