@@ -25,6 +25,7 @@ WORKDIR /tidemark
 COPY --from=packages /tidemark/node_modules node_modules
 COPY --from=build /tidemark/dist dist
 COPY --from=build /tidemark/app app
+COPY --from=build /tidemark/examples/orders/board/dist/page page
 COPY examples/orders/token.js app/token.js
 COPY package.json LICENSE ./
 COPY bin bin

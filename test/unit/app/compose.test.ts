@@ -12,6 +12,7 @@ const Service = z.object({
   ports: z.array(z.string()).default([]),
   depends_on: z.record(z.string(), z.unknown()).default({}),
   healthcheck: z.object({ test: z.array(z.string()) }),
+  command: z.array(z.string()).optional(),
   stop_grace_period: z.string().optional(),
 });
 
@@ -97,6 +98,14 @@ describe('Dockerfile', () => {
     expect(all('FROM').map((image) => image.split(' ')[0])).toEqual(Array(3).fill('node:20-slim'));
     expect(all('USER')).toEqual(['node']);
     expect(JSON.parse(all('ENTRYPOINT')[0] ?? '')[0]).toBe('node');
+  });
+
+  it('has what its programs are started with: an application, and the board where HTTP is', () => {
+    const copied = all('COPY').map((line) => line.split(' ').at(-1));
+    const { command = [] } = file.services['api'] ?? {};
+    expect(command).toEqual([...JSON.parse(all('CMD')[0] ?? ''), '--page', 'page']);
+    expect(copied).toEqual(expect.arrayContaining(['app', 'page', 'app/token.js']));
+    expect(ours.flatMap(([name, service]) => (service.command ? [name] : []))).toEqual(['api']);
   });
 
   it('sets variables that are known, and exposes the ports that are listened on', () => {
