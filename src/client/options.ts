@@ -81,13 +81,15 @@ function absolute(url: string, { location }: Surroundings): string {
 export function settingsFrom(options: ClientOptions): Settings {
   // `WebSocket` and `location` are of browsers, of which this package’s types know nothing.
   const around = globalThis as Surroundings;
+  const { fetch: own } = options;
   const url = absolute(options.url ?? '/', around);
   const realtimeUrl = absolute(options.realtimeUrl ?? `${url}/realtime`, around).replace(/^http/, 'ws');
   return {
     url,
     realtimeUrl,
     token: options.token,
-    fetch: options.fetch ?? ((input, init) => around.fetch(input, init)),
+    // Called by itself: a browser’s own is of its window and of no other object.
+    fetch: (input, init) => (own ? own(input, init) : around.fetch(input, init)),
     credentials: options.credentials ?? 'same-origin',
     WebSocket: options.WebSocket ?? around.WebSocket,
     timeoutMs: options.timeoutMs ?? 30_000,
@@ -95,7 +97,6 @@ export function settingsFrom(options: ClientOptions): Settings {
     backoff: { minMs: options.backoff?.minMs ?? 250, maxMs: options.backoff?.maxMs ?? 15_000 },
     lingerMs: options.lingerMs ?? 1_000,
     shareTabs: options.shareTabs ?? true,
-    // Called by itself: a browser’s own is of its window and of no other object.
     schedule: options.schedule ?? ((flush) => queueMicrotask(flush)),
   };
 }

@@ -33,6 +33,8 @@ export type OpenLine = (events: LineEvents, refresh: boolean) => Line;
 /** No close frame came (RFC 6455). */
 export const NO_CODE = 1006;
 
+/** The server stops. */
+export const LEAVES = 4_000;
 /** No token came in time. */
 export const LATE = 4_003;
 /** The token is over: another one would do. */

@@ -47,8 +47,8 @@ export class SocketLine implements Line {
   }
 
   probe(): void {
-    this.send({ t: 'ping' });
     this.#probe ??= setTimeout(() => this.#end(NO_CODE), PONG_MS);
+    this.send({ t: 'ping' });
   }
 
   close(): void {

@@ -13,16 +13,21 @@ export interface Refusal {
 }
 
 export async function readProblem(response: Response): Promise<Refusal> {
-  const after = retryAfterMs(response.headers);
   const body: unknown = await response.json().catch(() => undefined);
   if (response.ok || !isProblem(body))
     return {
       code: undefined,
       message: 'What answered is no gateway of Tidemark’s; a proxy may have.',
-      retryAfterMs: after,
+      // Of who knows what: a page for people that says "in an hour" is none of ours.
+      retryAfterMs: undefined,
       at: undefined,
     };
-  return { code: body.code, message: body.detail, retryAfterMs: after, at: body.errors?.[0]?.path };
+  return {
+    code: body.code,
+    message: body.detail,
+    retryAfterMs: retryAfterMs(response.headers),
+    at: body.errors?.[0]?.path,
+  };
 }
 
 /** The caller has as many connections as it may. */
@@ -35,6 +40,9 @@ const OF_THE_CALLER: Readonly<Record<string, number>> = {
   auth_unavailable: 4_005,
   too_many_connections: TOO_MANY,
 };
+/** @param code a close code: nobody, or one whose token is over, has no stream at all */
+export const isOfTheCaller = (code: number | undefined): boolean => code === NOBODY || code === EXPIRED;
+
 export const closeCodeOf = (code: string | undefined): number | undefined =>
   code === undefined ? undefined : OF_THE_CALLER[code];
 

@@ -2,18 +2,22 @@
  * What looks like a WebSocket to the client, made of streams of server-sent events, one for each subscription: where the
  * network lets no socket through, everything above stays as it is. Frames are the same (docs/sse.md); here each stream’s
  * get ids and channels of the one line, and what a stream cannot do (a new token, an answer to a ping) is made up for.
+ * A stream that fails is its subscription’s matter, as long as there is another one.
  */
-import type { ClientFrame, ServerFrame, SubFrame } from '../../protocol/frames.js';
+import type { ClientFrame, ServerFrame, SocketErrorCode, SubFrame } from '../../protocol/frames.js';
+import { CLIENT_ERRORS } from '../errors.js';
 import type { SocketLike } from '../options.js';
-import { MOVED, NO_CODE } from '../socket/line.js';
-import { closeCodeOf, errorCodeOf, TOO_MANY, type Refusal } from './refusals.js';
+import { LEAVES, MOVED, NO_CODE } from '../socket/line.js';
+import { closeCodeOf, errorCodeOf, isOfTheCaller, TOO_MANY, type Refusal } from './refusals.js';
 import type { SseSettings } from './settings.js';
-import { Subscription } from './subscription.js';
+import { Subscription, type Loss } from './subscription.js';
 
 const HEARTBEAT_MS = 15_000;
 /** Of a heartbeat: without a byte for so long a stream is dead; and when somebody asks. */
 const DEAD_AFTER = 2.5;
 const DOUBTED_AFTER = 1.5;
+/** What is believed of a `Retry-After`, ms. */
+const LATER_MS = { min: 1_000, max: 60_000 };
 
 interface Listeners {
   readonly open: Set<() => void>;
@@ -22,15 +26,33 @@ interface Listeners {
   readonly close: Set<(event: { readonly code: number }) => void>;
 }
 
+interface SseEvents {
+  /** A gateway has answered. */
+  welcome(): void;
+  /** It ended, and not because it was closed. */
+  lost(): void;
+  /** Whatever it ended by. */
+  closed(): void;
+}
+
 /** `ws://host/realtime` → `http://host/realtime/sse`. */
-function streamsAt(url: string): string {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol === 'wss:' ? 'https:' : 'http:'}//${host}${pathname.replace(/\/$/, '')}/sse`;
+function streamsAt(text: string): URL {
+  const url = new URL(text.replace(/^ws/, 'http'));
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/sse`;
+  return url;
+}
+
+function later({ retryAfterMs }: Refusal): number | undefined {
+  if (retryAfterMs === undefined) return undefined;
+  const { min, max } = LATER_MS;
+  // Not together with all the others who were told the same.
+  return Math.min(max, Math.max(min, retryAfterMs)) * (1 + Math.random() / 4);
 }
 
 export class SseSocket implements SocketLike {
-  readonly #url: string;
+  readonly #url: URL;
   readonly #settings: SseSettings;
+  readonly #events: SseEvents;
   readonly #listeners: Listeners = {
     open: new Set(),
     error: new Set(),
@@ -43,13 +65,12 @@ export class SseSocket implements SocketLike {
   #heartbeatMs = HEARTBEAT_MS;
   #watch: ReturnType<typeof setInterval> | undefined;
   #isWelcome = false;
-  /** Called once a gateway has answered. */
-  onWelcome: (() => void) | undefined;
   #isOver = false;
 
-  constructor(url: string, settings: SseSettings) {
+  constructor(url: string, settings: SseSettings, events: SseEvents) {
     this.#url = streamsAt(url);
     this.#settings = settings;
+    this.#events = events;
     // There is nothing to connect before somebody subscribes.
     queueMicrotask(() => {
       if (this.#isOver) return;
@@ -77,44 +98,51 @@ export class SseSocket implements SocketLike {
         this.#subscriptions.delete(frame.id);
         return;
       case 'ping':
-        if (this.#isAlive(DOUBTED_AFTER)) this.#tell({ t: 'pong' });
+        this.#endSilent(DOUBTED_AFTER);
+        // As an answer comes, which is after the question.
+        queueMicrotask(() => this.#tell({ t: 'pong' }));
     }
   }
 
-  /** The default is what a line that was cut has. */
-  close(code: number = NO_CODE): void {
+  close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#watch);
     for (const one of this.#subscriptions.values()) one.end();
     this.#subscriptions.clear();
-    for (const listener of this.#listeners.close) listener({ code });
+    this.#events.closed();
   }
 
   /** Something better is there: whoever listens shall come back now. */
   leave(): void {
-    this.#tell({ t: 'bye', ...MOVED });
-    this.close(MOVED.code);
+    this.#lose(MOVED.code, MOVED.reconnectInMs);
+  }
+
+  #lose(code: number, reconnectInMs?: number): void {
+    if (this.#isOver) return;
+    if (reconnectInMs !== undefined) this.#tell({ t: 'bye', code, reconnectInMs });
+    this.close();
+    this.#events.lost();
+    for (const listener of this.#listeners.close) listener({ code });
   }
 
   #subscribe(frame: SubFrame): void {
     const { id } = frame;
     if (this.#subscriptions.size >= this.#settings.maxStreams) {
       const message = 'There are as many streams as there may be; see `maxStreams`.';
-      return this.#tell({ t: 'err', id, code: 'too_many_subscriptions', message });
+      queueMicrotask(() => this.#err('too_many_subscriptions', message, id));
+      return;
     }
-    const ch = ++this.#channels;
-    const events = {
-      frame: (text: ServerFrame): void => this.#tell(text),
-      welcome: (told: Extract<ServerFrame, { t: 'welcome' }>): void => this.#welcome(told),
-      refused: (refusal: Refusal): void => this.#refused(id, refusal),
-      over: (): void => void this.#subscriptions.delete(id),
-      lost: (code: number): void => this.close(code),
-    };
-    const request = { ...this.#settings, url: this.#url, token: (): string | undefined => this.#token };
-    const one = new Subscription(frame, ch, request, events);
+    const { fetch, credentials } = this.#settings;
+    const place = { url: this.#url, fetch, credentials, token: (): string | undefined => this.#token };
+    const one = new Subscription(frame, ++this.#channels, place, {
+      welcome: (told) => this.#welcome(told),
+      frame: (told) => this.#tell(told),
+      notRenewed: (refusal) => this.#notRenewed(refusal),
+      over: () => void this.#subscriptions.delete(id),
+      lost: (loss) => this.#lost(id, loss),
+    });
     this.#subscriptions.set(id, one);
-    void one.follow();
   }
 
   /** The first stream speaks for all. */
@@ -123,49 +151,62 @@ export class SseSocket implements SocketLike {
     this.#isWelcome = true;
     this.#watchEvery(frame.heartbeatMs);
     this.#tell(frame);
-    this.onWelcome?.();
+    this.#events.welcome();
   }
 
-  #refused(id: string, refusal: Refusal): void {
+  /** As on a socket: the token of before holds, and another one is sent before it ends. */
+  #notRenewed(refusal: Refusal | undefined): void {
+    const code = isOfTheCaller(closeCodeOf(refusal?.code)) ? 'auth_refused' : 'auth_unavailable';
+    this.#err(code, refusal?.message ?? CLIENT_ERRORS.network_error);
+  }
+
+  #lost(id: string, loss: Loss): void {
     this.#subscriptions.delete(id);
-    const { message, retryAfterMs } = refusal;
-    const own = errorCodeOf(refusal);
-    if (own !== undefined) return this.#err(own, message, id);
-    // As many as the caller may have are no reason to end those that it has.
-    const code = closeCodeOf(refusal.code) ?? NO_CODE;
-    if (code === TOO_MANY && this.#subscriptions.size > 0)
-      return this.#err('too_many_subscriptions', message, id);
-    this.#err(refusal.code ?? 'bad_answer', message);
-    if (retryAfterMs !== undefined)
-      this.#tell({ t: 'bye', code, reconnectInMs: retryAfterMs * (1 + Math.random() / 4) });
-    this.close(code);
+    const { refusal } = loss;
+    const own = refusal && errorCodeOf(refusal);
+    if (refusal && own !== undefined) return this.#err(own, refusal.message, id);
+    const code = closeCodeOf(refusal?.code) ?? loss.code;
+    const message = refusal?.message ?? CLIENT_ERRORS.network_error;
+    const isOfAll = isOfTheCaller(code) || code === LEAVES || this.#subscriptions.size === 0;
+    if (!isOfAll) return this.#err(code === TOO_MANY ? 'too_many_subscriptions' : 'unavailable', message, id);
+    if (refusal) this.#err(refusal.code ?? 'bad_answer', message);
+    else if (loss.isUnreached) this.#err('network_error', message);
+    this.#lose(code, loss.reconnectInMs ?? (refusal && later(refusal)));
   }
 
-  /** Codes of HTTP go further than those of the socket. */
+  /** @param code of the socket, of HTTP or of the client: all of them are told alike */
   #err(code: string, message: string, id?: string): void {
-    this.#tell({ t: 'err', ...(id === undefined ? {} : { id }), code, message } as ServerFrame);
+    this.#tell({ t: 'err', ...(id === undefined ? {} : { id }), code: code as SocketErrorCode, message });
   }
 
   #tell(frame: ServerFrame): void {
     if (this.#isOver) return;
     const data = JSON.stringify(frame);
-    for (const listener of this.#listeners.message) listener({ data });
+    for (const listener of this.#listeners.message) {
+      try {
+        listener({ data });
+      } catch (error) {
+        // Of whoever looks at the rows: told as one in a socket’s listener is, and no reason to end a stream.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   #watchEvery(ms: number): void {
     this.#heartbeatMs = ms;
     clearInterval(this.#watch);
-    this.#watch = setInterval(() => this.#isAlive(DEAD_AFTER), ms);
+    this.#watch = setInterval(() => this.#endSilent(DEAD_AFTER), ms);
   }
 
-  /** Ends it where a stream has been silent for so many heartbeats: after hours of sleep, too. */
-  #isAlive(heartbeats: number): boolean {
+  /** Ends streams that have been silent for so many heartbeats: after hours of sleep, too. */
+  #endSilent(heartbeats: number): void {
     const since = Date.now() - heartbeats * this.#heartbeatMs;
-    for (const { heardAt } of this.#subscriptions.values()) {
-      if (heardAt >= since) continue;
-      this.close();
-      return false;
+    for (const [id, one] of [...this.#subscriptions]) {
+      if (one.heardAt >= since || this.#isOver) continue;
+      one.end();
+      this.#lost(id, { code: NO_CODE });
     }
-    return true;
   }
 }

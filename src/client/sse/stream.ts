@@ -7,29 +7,44 @@ export interface StreamRequest extends Pick<SseSettings, 'fetch' | 'credentials'
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** It has begun: events follow. */
+  accepted(): void;
   /** Something came, be it a part of an event. */
   heard(): void;
+  /** Throws where the stream makes no sense, which ends it. */
   event(event: EventSourceMessage): void;
 }
 
-/** @throws whatever `fetch` throws where the network is at fault, or the signal was aborted */
-export async function readStream(request: StreamRequest): Promise<Refusal | undefined> {
-  const { url, headers, credentials, signal, heard, event } = request;
-  const response = await request.fetch(url, {
-    headers: { accept: 'text/event-stream', ...headers },
-    credentials,
-    signal,
-  });
-  heard();
+/** `ended`: by the server, by the network, by `signal`; `unreached`: there was no answer, or the browser keeps it from us. */
+export type StreamEnd = 'ended' | 'unreached' | Refusal;
+
+export async function readStream(request: StreamRequest): Promise<StreamEnd> {
+  // Called by itself: a browser’s own is of its window and of no other object.
+  const { url, headers, credentials, signal, fetch } = request;
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      headers: { accept: 'text/event-stream', ...headers },
+      credentials,
+      signal,
+    });
+  } catch {
+    return 'unreached';
+  }
   const type = response.headers.get('content-type') ?? '';
   if (!response.ok || !response.body || !/^text\/event-stream\b/i.test(type)) return readProblem(response);
-  const parser = createParser({ onEvent: event });
+  request.accepted();
+  const parser = createParser({ onEvent: (event) => request.event(event) });
   const decoder = new TextDecoder();
   const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return undefined;
-    heard();
-    parser.feed(decoder.decode(value, { stream: true }));
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return 'ended';
+      request.heard();
+      parser.feed(decoder.decode(value, { stream: true }));
+    }
+  } catch {
+    return 'ended';
   }
 }

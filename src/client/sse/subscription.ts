@@ -1,24 +1,52 @@
 /** One subscription on streams of its own: one after the other, each from where the one before stood. */
 import type { EventSourceMessage } from 'eventsource-parser';
 import type { ServerFrame, SubFrame } from '../../protocol/frames.js';
-import { NO_CODE } from '../socket/line.js';
+import { isWindow } from '../live/request.js';
+import { EXPIRED, NO_CODE } from '../socket/line.js';
 import type { Refusal } from './refusals.js';
-import { readStream, type StreamRequest } from './stream.js';
+import { readStream, type StreamEnd, type StreamRequest } from './stream.js';
 
-interface Place extends Pick<StreamRequest, 'url' | 'fetch' | 'credentials'> {
+type Frame<T extends ServerFrame['t']> = Extract<ServerFrame, { readonly t: T }>;
+
+interface Place extends Pick<StreamRequest, 'fetch' | 'credentials'> {
+  readonly url: URL;
   /** The one to show now. */
   token(): string | undefined;
 }
 
+/** Why a subscription has no stream any more, and was told nothing of it. */
+export interface Loss {
+  /** As a close code. */
+  readonly code: number;
+  readonly reconnectInMs?: number | undefined;
+  readonly refusal?: Refusal | undefined;
+  /** There was no answer at all. */
+  readonly isUnreached?: boolean;
+}
+
 interface SubscriptionEvents {
+  welcome(frame: Frame<'welcome'>): void;
   /** With the id and the channel of the line. */
   frame(frame: ServerFrame): void;
-  welcome(frame: Extract<ServerFrame, { t: 'welcome' }>): void;
-  refused(refusal: Refusal): void;
+  /** A fresh token did not get through; the stream of before goes on. */
+  notRenewed(refusal: Refusal | undefined): void;
   /** The server has ended it, and has said so. */
   over(): void;
-  /** @param code why, as a close code */
-  lost(code: number): void;
+  lost(loss: Loss): void;
+}
+
+/** One stream, and what it said of its end. */
+class Run {
+  readonly control = new AbortController();
+  /** It was opened with a fresh token, in the place of one that goes on until it is there. */
+  readonly isRenewal: boolean;
+  isLive = false;
+  code = NO_CODE;
+  reconnectInMs: number | undefined;
+
+  constructor(isRenewal: boolean) {
+    this.isRenewal = isRenewal;
+  }
 }
 
 export class Subscription {
@@ -28,15 +56,14 @@ export class Subscription {
   #wanted: SubFrame;
   /** Of the last event that had one; empty where the server took it back. */
   #lastId = '';
-  /** Of the stream that is read. */
-  #stream = new AbortController();
-  #isOver = false;
+  /** The stream that is read; undefined once it is over. */
+  #run: Run | undefined;
+  /** The one that is to take its place. */
+  #next: Run | undefined;
   /** A fresh token waits until the subscription is live: half a snapshot cannot be gone on from. */
   #renewsWhenLive = false;
-  #isRenewing = false;
-  /** What the last frames said of the stream’s end. */
-  #told: 'over' | 'again' | undefined;
-  #code = NO_CODE;
+  /** What a window lacks comes in parts, of which the last alone brings it to a place: they are kept until it is live. */
+  #parts: Frame<'chg'>[] = [];
   /** When something came, ms since 1970. */
   heardAt = Date.now();
 
@@ -45,93 +72,157 @@ export class Subscription {
     this.#ch = ch;
     this.#place = place;
     this.#events = events;
+    this.#run = this.#begin(false);
   }
 
-  /** Reads until it is over. */
-  async follow(): Promise<void> {
-    while (!this.#isOver) {
-      this.#stream = new AbortController();
-      this.#told = undefined;
-      this.#isRenewing = false;
-      this.heardAt = Date.now();
-      // A stream that breaks off has come to its end like any other.
-      const refusal = await this.#read().catch(() => undefined);
-      if (this.#isOver || this.#isRenewing || this.#told === 'again') continue;
-      this.#isOver = true;
-      if (refusal) this.#events.refused(refusal);
-      else if (this.#told === 'over') this.#events.over();
-      else this.#events.lost(this.#code);
-    }
-  }
-
-  /** Goes on with a fresh token. */
+  /** Goes on with a fresh token, once its stream is there. */
   renew(): void {
-    if (this.#lastId === '') this.#renewsWhenLive = true;
-    else {
-      this.#isRenewing = true;
-      this.#stream.abort();
+    if (!this.#run) return;
+    if (this.#lastId === '') {
+      this.#renewsWhenLive = true;
+      return;
     }
+    this.#next?.control.abort();
+    this.#next = this.#begin(true);
   }
 
   end(): void {
-    this.#isOver = true;
-    this.#stream.abort();
+    const runs = [this.#run, this.#next];
+    this.#run = undefined;
+    this.#next = undefined;
+    for (const run of runs) run?.control.abort();
   }
 
-  #read(): Promise<Refusal | undefined> {
-    const { url, fetch, credentials, token } = this.#place;
-    const shown = token();
-    return readStream({
-      url: `${url}?${queryOf(this.#wanted)}`,
+  #begin(isRenewal: boolean): Run {
+    const run = new Run(isRenewal);
+    if (!isRenewal) this.heardAt = Date.now();
+    const { fetch, credentials } = this.#place;
+    const reading = readStream({
+      url: this.#url(),
       fetch,
       credentials,
-      headers: {
-        ...(shown === undefined ? {} : { authorization: `Bearer ${shown}` }),
-        ...(this.#lastId === '' ? {} : { 'last-event-id': this.#lastId }),
+      headers: this.#headers(),
+      signal: run.control.signal,
+      accepted: () => {
+        if (run === this.#next) this.#take(run);
+        this.#heard(run);
       },
-      signal: this.#stream.signal,
-      heard: () => {
-        this.heardAt = Date.now();
+      heard: () => this.#heard(run),
+      event: (event) => {
+        if (run === this.#run) this.#receive(run, event);
       },
-      event: (event) => this.#receive(event),
     });
+    void reading.then((end) => this.#ended(run, end));
+    return run;
   }
 
-  #receive({ id, data }: EventSourceMessage): void {
-    if (this.#isOver || this.#isRenewing) return;
+  #url(): string {
+    const url = new URL(this.#place.url);
+    const { t: _, id: __, from, ...wanted } = this.#wanted;
+    // Headers may have no more than 4 KiB in all: where an id says more, the position is left out.
+    const asked = this.#lastId === '' && from !== undefined ? { ...wanted, from } : wanted;
+    for (const [name, value] of Object.entries(asked))
+      url.searchParams.append(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
+    return url.href;
+  }
+
+  #headers(): Record<string, string> {
+    const token = this.#place.token();
+    return {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(this.#lastId === '' ? {} : { 'last-event-id': this.#lastId }),
+    };
+  }
+
+  /** The stream with the fresh token is there: the one of before has done its part. */
+  #take(run: Run): void {
+    this.#run?.control.abort();
+    this.#run = run;
+    this.#next = undefined;
+    this.#parts = [];
+  }
+
+  #heard(run: Run): void {
+    if (run === this.#run) this.heardAt = Date.now();
+  }
+
+  #ended(run: Run, end: StreamEnd): void {
+    const refusal = typeof end === 'object' ? end : undefined;
+    if (run === this.#next) {
+      this.#next = undefined;
+      return this.#events.notRenewed(refusal);
+    }
+    if (run !== this.#run) return;
+    const { code, reconnectInMs } = run;
+    this.end();
+    this.#events.lost({ code, reconnectInMs, refusal, isUnreached: end === 'unreached' });
+  }
+
+  #receive(run: Run, { id, data }: EventSourceMessage): void {
     if (id !== undefined) this.#lastId = id;
     const frame = JSON.parse(data) as ServerFrame; // what the contract of the socket says
-    if (frame.t === 'welcome') return this.#events.welcome(frame);
-    this.#note(frame);
-    this.#events.frame(this.#ofTheLine(frame));
-    if (frame.t !== 'live' || !this.#renewsWhenLive) return;
+    switch (frame.t) {
+      case 'welcome':
+        return this.#events.welcome(frame);
+      case 'bye':
+        run.code = frame.code;
+        run.reconnectInMs = frame.reconnectInMs;
+        return;
+      case 'err':
+        // One of the line as a whole is about the caller: whatever it was, this stream ends after it.
+        if (frame.id !== undefined) return this.#over(frame);
+        if (frame.code === 'auth_refused') run.code = EXPIRED;
+        break;
+      case 'unsubbed':
+        return this.#over(frame);
+      case 'chg':
+        if ('ch' in frame || !isWindow(this.#wanted)) break;
+        this.#parts.push(frame);
+        return;
+      case 'reset':
+        return this.#reset(run, frame);
+      case 'live':
+        return this.#live(run, frame);
+      default:
+    }
+    this.#tell(frame);
+  }
+
+  /** The server has ended it, whatever becomes of the stream. */
+  #over(frame: ServerFrame): void {
+    this.end();
+    this.#events.over();
+    this.#tell(frame);
+  }
+
+  #live(run: Run, frame: Frame<'live'>): void {
+    const parts = this.#parts;
+    this.#parts = [];
+    for (const part of parts) this.#tell(part);
+    run.isLive = true;
+    this.#tell(frame);
+    if (!this.#renewsWhenLive) return;
     this.#renewsWhenLive = false;
     this.renew();
   }
 
-  /** What a frame says of the stream, beside what it says to the client. */
-  #note(frame: ServerFrame): void {
-    if (frame.t === 'bye') this.#code = frame.code;
-    else if (frame.t === 'unsubbed' || frame.t === 'err') this.#told = 'over';
-    else if (frame.t === 'reset') {
-      // Nothing that was known of the log holds, and of other rights there are other streams.
-      const { from: _, ...anew } = this.#wanted;
-      this.#wanted = anew;
-      if (frame.reason === 'rights_changed') this.#told = 'again';
-    }
+  /** Nothing that was known of the log holds. */
+  #reset(run: Run, frame: Frame<'reset'>): void {
+    const { from: _, ...anew } = this.#wanted;
+    this.#wanted = anew;
+    this.#parts = [];
+    // What the fresh token may see, the id of the one before does not say: its rows may be nobody’s to show.
+    const isOfRights = run.isRenewal && !run.isLive;
+    this.#tell(isOfRights ? { ...frame, reason: 'rights_changed' } : frame);
+    if (frame.reason !== 'rights_changed' || run !== this.#run) return;
+    // The server ends this one: of other rights there are other streams.
+    this.#lastId = '';
+    run.control.abort();
+    this.#run = this.#begin(false);
   }
 
-  #ofTheLine(frame: ServerFrame): ServerFrame {
-    const named = 'id' in frame ? { ...frame, id: this.#wanted.id } : frame;
-    return 'ch' in named ? { ...named, ch: this.#ch } : named;
+  #tell(frame: ServerFrame): void {
+    const named = 'id' in frame && frame.id !== undefined ? { ...frame, id: this.#wanted.id } : frame;
+    this.#events.frame('ch' in named ? { ...named, ch: this.#ch } : named);
   }
-}
-
-/** `where` and a position as JSON, everything else as it is. */
-function queryOf(frame: SubFrame): string {
-  const { t: _, id: __, ...wanted } = frame;
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(wanted))
-    query.append(name, typeof value === 'object' ? JSON.stringify(value) : String(value));
-  return query.toString();
 }
