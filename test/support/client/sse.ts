@@ -8,7 +8,7 @@ import { scriptedStreams, type Streams } from './scripted-streams.js';
 export type Row = Readonly<Record<string, unknown>>;
 export type Stream = ReturnType<Streams['last']>;
 
-export const BACKOFF = { minMs: 100, maxMs: 1_000 };
+const BACKOFF = { minMs: 100, maxMs: 1_000 };
 /** When streams look for a WebSocket again. */
 export const RETRY_MS = 20_000;
 
