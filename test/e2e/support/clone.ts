@@ -68,7 +68,8 @@ export interface Running {
 
 /** Types `npm start`; resolves when /readyz says so, rejects with the output when it ends before. */
 export async function npmStart(dir: string, env: Record<string, string>): Promise<Running> {
-  const { CI: _ci, ...inherited } = process.env;
+  // A run that was started with `npm --silent` would have this one say nothing, too.
+  const { CI: _ci, npm_config_loglevel: _loglevel, ...inherited } = process.env;
   const child = spawn('npm', ['start'], {
     cwd: dir,
     env: { ...inherited, ...env },
