@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { giveUp, prepare, ROOT } from './prepare.js';
+import { runTypeScript } from './run.js';
 
 /** Benchmarks that need the packages of `bench/peers`. */
 const WITH_PEERS = new Set(['append', 'connections', 'fanout']);
@@ -43,14 +43,9 @@ const names = readdirSync(path.join(ROOT, 'bench'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.slice(0, -3));
 const [name, ...args] = process.argv.slice(2);
-if (name === undefined || !names.includes(name))
-  giveUp(`usage: npm run bench -- <${names.join('|')}> [--json] [--quick]`);
+const usage = `usage: npm run bench -- <${names.join('|')}> [--json] [--quick]`;
+if (name === undefined || !names.includes(name)) giveUp(usage);
 
 await prepare();
 if (WITH_PEERS.has(name) && !peersAreThere()) await installPeers();
-const { register } = await import('tsx/esm/api');
-process.env['TSX_TSCONFIG_PATH'] ??= path.join(ROOT, 'tsconfig.json');
-register();
-const file = path.join(ROOT, 'bench', `${name}.ts`);
-process.argv = [process.argv[0], file, ...args];
-await import(pathToFileURL(file).href);
+await runTypeScript(`bench/${name}.ts`, args, `${usage}; more of them at the top of bench/${name}.ts`);

@@ -1,10 +1,8 @@
 /** `npm run fault -- <name|all> [--seed <number>] [--scale <number>] [--minutes <number>]`: real processes, a real broker, and what breaks them. */
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { prepare, ROOT } from './prepare.js';
+import { runTypeScript } from './run.js';
 
-await prepare();
-const { register } = await import('tsx/esm/api');
-process.env['TSX_TSCONFIG_PATH'] ??= path.join(ROOT, 'tsconfig.json');
-register();
-await import(pathToFileURL(path.join(ROOT, 'test/fault/run.ts')).href);
+await runTypeScript(
+  'test/fault/run.ts',
+  process.argv.slice(2),
+  'usage: npm run fault -- <name|all> [--seed <number>] [--scale <number>] [--minutes <number>]',
+);
