@@ -34,7 +34,7 @@ describe('the chain of changes', () => {
         if (world.left > 0) reached.add('left');
         await world.end();
       }),
-      { numRuns: Number(process.env['REALTIME_RUNS'] ?? 250) },
+      { numRuns: Number(process.env['REALTIME_RUNS'] ?? 1_000) },
     );
   });
 

@@ -105,7 +105,7 @@ describe('a window', () => {
         count('replayed', world.replayed);
         await world.end();
       }),
-      { numRuns: Number(process.env['REALTIME_RUNS'] ?? 250), examples: [[LATE], [AGAIN]] },
+      { numRuns: Number(process.env['REALTIME_RUNS'] ?? 1_000), examples: [[LATE], [AGAIN]] },
     );
   });
 
