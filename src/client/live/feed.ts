@@ -133,7 +133,8 @@ export class Feed implements Subscriber {
     const staged = this.#staged;
     this.#staged = undefined;
     this.#epoch = epoch;
-    for (const [shard, seq] of pos) this.#last.set(shard, seq);
+    // Whoever comes back to a gateway that is behind the one before has more than it says.
+    for (const [shard, seq] of pos) this.#last.set(shard, Math.max(seq, this.#last.get(shard) ?? 0));
     if (staged) this.#sink.snapshot([...staged.values()], this.#shown === epoch);
     this.#shown = epoch;
     this.#is('live', undefined);

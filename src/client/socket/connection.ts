@@ -289,6 +289,8 @@ export class Connection {
   /** Subscribes later, at once if it is the first time. */
   #retry(entry: Entry, error: ClientError | undefined): void {
     entry.subscriber.lost(error);
+    // It may have been removed by whoever was told.
+    if (this.#entries.get(entry.subscriber) !== entry) return;
     if (entry.liveSince > 0 && Date.now() - entry.liveSince > LASTED_MS) entry.tries = 0;
     const ms = entry.tries === 0 && !error ? 0 : backoffMs(this.#backoff, entry.tries);
     entry.tries++;

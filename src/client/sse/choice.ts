@@ -78,9 +78,9 @@ export class SocketChoice {
         // At once, too: a server that was away refuses both.
         look();
       },
-      lost: () => {
+      lost: (isHeard) => {
         // Nothing got through: one more WebSocket, and so on in turns.
-        if (timer === undefined) this.#failures = TRIES - 1;
+        if (!isHeard) this.#failures = TRIES - 1;
       },
       closed: end,
     });

@@ -29,8 +29,8 @@ interface Listeners {
 interface SseEvents {
   /** A gateway has answered. */
   welcome(): void;
-  /** It ended, and not because it was closed. */
-  lost(): void;
+  /** It ended, and not because it was closed. @param isHeard a gateway was heard of, be it with a refusal */
+  lost(isHeard: boolean): void;
   /** Whatever it ended by. */
   closed(): void;
 }
@@ -118,11 +118,11 @@ export class SseSocket implements SocketLike {
     this.#lose(MOVED.code, MOVED.reconnectInMs);
   }
 
-  #lose(code: number, reconnectInMs?: number): void {
+  #lose(code: number, reconnectInMs?: number, isHeard = this.#isWelcome): void {
     if (this.#isOver) return;
     if (reconnectInMs !== undefined) this.#tell({ t: 'bye', code, reconnectInMs });
     this.close();
-    this.#events.lost();
+    this.#events.lost(isHeard);
     for (const listener of this.#listeners.close) listener({ code });
   }
 
@@ -138,7 +138,6 @@ export class SseSocket implements SocketLike {
     const one = new Subscription(frame, ++this.#channels, place, {
       welcome: (told) => this.#welcome(told),
       frame: (told) => this.#tell(told),
-      notRenewed: (refusal) => this.#notRenewed(refusal),
       over: () => void this.#subscriptions.delete(id),
       lost: (loss) => this.#lost(id, loss),
     });
@@ -154,12 +153,6 @@ export class SseSocket implements SocketLike {
     this.#events.welcome();
   }
 
-  /** As on a socket: the token of before holds, and another one is sent before it ends. */
-  #notRenewed(refusal: Refusal | undefined): void {
-    const code = isOfTheCaller(closeCodeOf(refusal?.code)) ? 'auth_refused' : 'auth_unavailable';
-    this.#err(code, refusal?.message ?? CLIENT_ERRORS.network_error);
-  }
-
   #lost(id: string, loss: Loss): void {
     this.#subscriptions.delete(id);
     const { refusal } = loss;
@@ -171,7 +164,8 @@ export class SseSocket implements SocketLike {
     if (!isOfAll) return this.#err(code === TOO_MANY ? 'too_many_subscriptions' : 'unavailable', message, id);
     if (refusal) this.#err(refusal.code ?? 'bad_answer', message);
     else if (loss.isUnreached) this.#err('network_error', message);
-    this.#lose(code, loss.reconnectInMs ?? (refusal && later(refusal)));
+    const isHeard = this.#isWelcome || refusal?.code !== undefined;
+    this.#lose(code, loss.reconnectInMs ?? (refusal && later(refusal)), isHeard);
   }
 
   /** @param code of the socket, of HTTP or of the client: all of them are told alike */
@@ -205,6 +199,8 @@ export class SseSocket implements SocketLike {
     const since = Date.now() - heartbeats * this.#heartbeatMs;
     for (const [id, one] of [...this.#subscriptions]) {
       if (one.heardAt >= since || this.#isOver) continue;
+      // Where nobody was heard yet, it is the way there that is shut, and another one has its turn.
+      if (!this.#isWelcome) return this.#lose(NO_CODE);
       one.end();
       this.#lost(id, { code: NO_CODE });
     }

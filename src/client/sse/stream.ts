@@ -7,8 +7,6 @@ export interface StreamRequest extends Pick<SseSettings, 'fetch' | 'credentials'
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  /** It has begun: events follow. */
-  accepted(): void;
   /** Something came, be it a part of an event. */
   heard(): void;
   /** Throws where the stream makes no sense, which ends it. */
@@ -33,7 +31,7 @@ export async function readStream(request: StreamRequest): Promise<StreamEnd> {
   }
   const type = response.headers.get('content-type') ?? '';
   if (!response.ok || !response.body || !/^text\/event-stream\b/i.test(type)) return readProblem(response);
-  request.accepted();
+  request.heard();
   const parser = createParser({ onEvent: (event) => request.event(event) });
   const decoder = new TextDecoder();
   const reader = response.body.getReader();

@@ -28,8 +28,6 @@ interface SubscriptionEvents {
   welcome(frame: Frame<'welcome'>): void;
   /** With the id and the channel of the line. */
   frame(frame: ServerFrame): void;
-  /** A fresh token did not get through; the stream of before goes on. */
-  notRenewed(refusal: Refusal | undefined): void;
   /** The server has ended it, and has said so. */
   over(): void;
   lost(loss: Loss): void;
@@ -38,7 +36,7 @@ interface SubscriptionEvents {
 /** One stream, and what it said of its end. */
 class Run {
   readonly control = new AbortController();
-  /** It was opened with a fresh token, in the place of one that goes on until it is there. */
+  /** It was opened with a fresh token, to go on from where one with the token of before stood. */
   readonly isRenewal: boolean;
   isLive = false;
   code = NO_CODE;
@@ -58,8 +56,6 @@ export class Subscription {
   #lastId = '';
   /** The stream that is read; undefined once it is over. */
   #run: Run | undefined;
-  /** The one that is to take its place. */
-  #next: Run | undefined;
   /** A fresh token waits until the subscription is live: half a snapshot cannot be gone on from. */
   #renewsWhenLive = false;
   /** What a window lacks comes in parts, of which the last alone brings it to a place: they are kept until it is live. */
@@ -75,27 +71,29 @@ export class Subscription {
     this.#run = this.#begin(false);
   }
 
-  /** Goes on with a fresh token, once its stream is there. */
+  /** Goes on with a fresh token. */
   renew(): void {
     if (!this.#run) return;
-    if (this.#lastId === '') {
-      this.#renewsWhenLive = true;
-      return;
-    }
-    this.#next?.control.abort();
-    this.#next = this.#begin(true);
+    if (this.#lastId === '') this.#renewsWhenLive = true;
+    else this.#restart(true);
   }
 
   end(): void {
-    const runs = [this.#run, this.#next];
+    const run = this.#run;
     this.#run = undefined;
-    this.#next = undefined;
-    for (const run of runs) run?.control.abort();
+    run?.control.abort();
+  }
+
+  /** First the old one goes: over HTTP/1.1 there may be no connection left for another one. */
+  #restart(isRenewal: boolean): void {
+    this.end();
+    this.#run = this.#begin(isRenewal);
   }
 
   #begin(isRenewal: boolean): Run {
     const run = new Run(isRenewal);
-    if (!isRenewal) this.heardAt = Date.now();
+    this.heardAt = Date.now();
+    this.#parts = [];
     const { fetch, credentials } = this.#place;
     const reading = readStream({
       url: this.#url(),
@@ -103,11 +101,9 @@ export class Subscription {
       credentials,
       headers: this.#headers(),
       signal: run.control.signal,
-      accepted: () => {
-        if (run === this.#next) this.#take(run);
-        this.#heard(run);
+      heard: () => {
+        if (run === this.#run) this.heardAt = Date.now();
       },
-      heard: () => this.#heard(run),
       event: (event) => {
         if (run === this.#run) this.#receive(run, event);
       },
@@ -134,25 +130,9 @@ export class Subscription {
     };
   }
 
-  /** The stream with the fresh token is there: the one of before has done its part. */
-  #take(run: Run): void {
-    this.#run?.control.abort();
-    this.#run = run;
-    this.#next = undefined;
-    this.#parts = [];
-  }
-
-  #heard(run: Run): void {
-    if (run === this.#run) this.heardAt = Date.now();
-  }
-
   #ended(run: Run, end: StreamEnd): void {
-    const refusal = typeof end === 'object' ? end : undefined;
-    if (run === this.#next) {
-      this.#next = undefined;
-      return this.#events.notRenewed(refusal);
-    }
     if (run !== this.#run) return;
+    const refusal = typeof end === 'object' ? end : undefined;
     const { code, reconnectInMs } = run;
     this.end();
     this.#events.lost({ code, reconnectInMs, refusal, isUnreached: end === 'unreached' });
@@ -217,8 +197,7 @@ export class Subscription {
     if (frame.reason !== 'rights_changed' || run !== this.#run) return;
     // The server ends this one: of other rights there are other streams.
     this.#lastId = '';
-    run.control.abort();
-    this.#run = this.#begin(false);
+    this.#restart(false);
   }
 
   #tell(frame: ServerFrame): void {

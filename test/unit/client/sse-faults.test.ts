@@ -269,19 +269,97 @@ test('a stream that the server has ended is left, also where a proxy keeps it op
   expect([good.status, first.signal.aborted]).toEqual(['live', false]);
 });
 
-test('a fresh token that is refused changes nothing, and is followed by another one', async () => {
-  const { streams, store, before, second } = await renewed();
+/** Two views whose token ends soon, and their streams with the fresh one. */
+async function renewedTwice() {
+  let tokens = 0;
+  const all = streaming({}, { token: () => `t${++tokens}` });
+  const one = all.client.live('items');
+  const other = all.client.live('items', { key: 'x' });
+  await settled();
+  for (const stream of [...all.streams.all]) await serve(stream, Date.now() + 40_000);
+  await after(37_600);
+  const [first, second] = all.streams.all.slice(2) as [Stream, Stream];
+  return { ...all, one, other, first, second };
+}
+
+test('a fresh token that is refused: the rows are gone, and another one brings them back', async () => {
+  const { streams, store, second } = await renewed();
   second.refuse(...problem(401, 'unauthenticated'));
   await settled();
-  expect([store.status, revs(store), before.signal.aborted]).toEqual(['live', [1], false]);
-  change(before, 1, 2);
-  await after(5_000);
-  expect(revs(store)).toEqual([2]);
-  const third = streams.last();
-  expect(third).not.toBe(second);
-  expect(third.headers.get('last-event-id')).toBe('cursor-2');
-  await serve(third);
-  expect([store.status, before.signal.aborted]).toEqual(['live', true]);
+  expect(store.rows).toEqual([]);
+  await comesBack();
+  expect(streams.last().headers.get('authorization')).toBe('Bearer t3');
+  await serve(streams.last());
+  expect([store.status, revs(store)]).toEqual(['live', [1]]);
+});
+
+test('a renewal that fails for one stream is its own: it comes back with the fresh token', async () => {
+  const { streams, one, other, first, second } = await renewedTwice();
+  second.refuse(...problem(503, 'overloaded'));
+  await serve(first, Date.now() + 3_600_000);
+  expect([one.status, other.status]).toEqual(['live', 'stale']);
+  await comesBack();
+  expect([streams.all.length, streams.last().headers.get('authorization')]).toEqual([5, 'Bearer t2']);
+  await serve(streams.last(), Date.now() + 3_600_000);
+  expect([one.status, other.status, revs(other)]).toEqual(['live', 'live', [1]]);
+});
+
+test('a renewal that nobody answers is given up, and tried again', async () => {
+  const { streams, one, other, first } = await renewedTwice();
+  await serve(first, Date.now() + 3_600_000);
+  for (let n = 0; n < 5; n++) {
+    await after(10_000);
+    first.say({ t: 'hb', at: 0 });
+  }
+  expect([one.status, other.status, streams.all.length]).toEqual(['live', 'stale', 5]);
+});
+
+test('a gateway that is behind the one before: nothing is applied again, and nothing goes back', async () => {
+  const { streams, client } = streaming();
+  const store = client.live('items');
+  await settled();
+  await serve(streams.last());
+  change(change(streams.last(), 1, 2), 2, 3);
+  await settled();
+  const seen: unknown[] = [];
+  store.subscribe(() => seen.push(...revs(store)));
+  streams.last().cut();
+  await comesBack();
+  await serve(streams.last());
+  change(change(change(streams.last(), 1, 2), 2, 3), 3, 4);
+  await settled();
+  expect([...new Set(seen)]).toEqual([3, 4]);
+});
+
+test('streams that nobody answers, one begun after the other: a WebSocket has its turn', async () => {
+  const { server, client } = await fallen();
+  await after(10_000);
+  client.live('items', { key: 'x' });
+  await after(10 * 60_000);
+  expect(server.sockets.length).toBeGreaterThan(5);
+});
+
+test('a refusal of the gateway’s is no reason to try a WebSocket first', async () => {
+  const { server, streams } = await fallen();
+  await serve(streams.last());
+  server.socket().drop();
+  const { length } = server.sockets;
+  streams.last().cut();
+  await comesBack();
+  streams.last().refuse(...problem(401, 'token_expired'));
+  await comesBack();
+  expect([server.sockets.length, streams.all.length]).toEqual([length, 3]);
+});
+
+test('a subscription that is closed by the very listener that hears of its loss stays closed', async () => {
+  const { streams, client } = streaming();
+  client.live('items');
+  const one = client.subscribe('items', { key: 'x' }, { status: (_status, error) => error && one.close() });
+  await settled();
+  await serve(streams.all[0] as Stream);
+  streams.last().refuse(502, 'x');
+  await comesBack();
+  expect(streams.all.map(({ signal }) => signal.aborted)).toEqual([false, true]);
 });
 
 test('a fresh token of other rights: the rows of before are gone at once', async () => {
