@@ -1,5 +1,8 @@
 /** How long to wait before the next try: twice as long each time, jittered, so that many clients do not come at once. */
 
+/** The longest that a timer takes, ms: one of more goes off at once. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export interface BackoffLimits {
   readonly minMs: number;
   readonly maxMs: number;

@@ -62,7 +62,7 @@ export interface Settings {
 }
 
 /** What a browser has and Node may not. */
-interface Surroundings {
+export interface Surroundings {
   readonly fetch: typeof fetch;
   readonly location?: { readonly href: string };
   readonly WebSocket?: SocketConstructor;
@@ -77,19 +77,23 @@ function absolute(url: string, { location }: Surroundings): string {
   }
 }
 
+/** Called by itself, whatever it is kept in: a browser’s own is of its window and of no other object. */
+export const fetchFrom =
+  (own: typeof fetch | undefined): typeof fetch =>
+  (input, init) =>
+    own ? own(input, init) : (globalThis as Surroundings).fetch(input, init);
+
 /** @throws ClientError `no_url` */
 export function settingsFrom(options: ClientOptions): Settings {
   // `WebSocket` and `location` are of browsers, of which this package’s types know nothing.
   const around = globalThis as Surroundings;
-  const { fetch: own } = options;
   const url = absolute(options.url ?? '/', around);
   const realtimeUrl = absolute(options.realtimeUrl ?? `${url}/realtime`, around).replace(/^http/, 'ws');
   return {
     url,
     realtimeUrl,
     token: options.token,
-    // Called by itself: a browser’s own is of its window and of no other object.
-    fetch: (input, init) => (own ? own(input, init) : around.fetch(input, init)),
+    fetch: fetchFrom(options.fetch),
     credentials: options.credentials ?? 'same-origin',
     WebSocket: options.WebSocket ?? around.WebSocket,
     timeoutMs: options.timeoutMs ?? 30_000,

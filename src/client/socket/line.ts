@@ -30,6 +30,9 @@ export interface Line {
 /** @param refresh the token of the line before was refused */
 export type OpenLine = (events: LineEvents, refresh: boolean) => Line;
 
+/** How often the server says something, until it says how often. */
+export const HEARTBEAT_MS = 15_000;
+
 /** No close frame came (RFC 6455). */
 export const NO_CODE = 1006;
 
@@ -39,6 +42,10 @@ export const LEAVES = 4_000;
 export const LATE = 4_003;
 /** The token is over: another one would do. */
 export const EXPIRED = 4_004;
+/** The token could not be looked at. */
+export const AUTH_AWAY = 4_005;
+/** The caller has as many connections as it may. */
+export const TOO_MANY = 4_006;
 /** The token is not accepted, and will not be next time. */
 export const NOBODY = 4_502;
 

@@ -1,19 +1,18 @@
 /** A line of our own: a WebSocket, the token that opens it and is renewed in place, and a watch on its silence. */
 import { SUBPROTOCOL, type ClientFrame, type ServerFrame } from '../../protocol/frames.js';
+import { LONGEST_TIMER_MS } from '../backoff.js';
 import { ClientError, clientError, isClientError } from '../errors.js';
 import { tokenOf } from '../http/calls.js';
 import type { Settings, SocketLike } from '../options.js';
-import { EXPIRED, LATE, NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
+import { EXPIRED, HEARTBEAT_MS, LATE, NO_CODE, NOBODY, type Line, type LineEvents } from './line.js';
 
 const CONNECT_MS = 10_000;
 /** An answer to a ping, after which a silent line is taken for dead. */
 const PONG_MS = 5_000;
-const HEARTBEAT_MS = 15_000;
 /** A token is renewed so long before its end, or in the last quarter of its time if that is shorter. */
 const RENEW_BEFORE_MS = 60_000;
 /** Clocks that disagree must not make us renew without end. */
 const RENEW_AT_MOST_EVERY_MS = 5_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export type LineSettings = Pick<Settings, 'realtimeUrl' | 'token' | 'WebSocket'>;
 

@@ -1,5 +1,6 @@
 /** Whether the next connection is a WebSocket or streams: what got through before says so. */
-import type { SocketConstructor, SocketLike } from '../options.js';
+import { LONGEST_TIMER_MS } from '../backoff.js';
+import { fetchFrom, type SocketConstructor, type SocketLike, type Surroundings } from '../options.js';
 import { Judged } from './judged.js';
 import type { SseOptions, SseSettings } from './settings.js';
 import { SseSocket } from './sse-socket.js';
@@ -7,14 +8,7 @@ import { SseSocket } from './sse-socket.js';
 /** WebSockets in a row that heard nothing, until streams are tried. */
 const TRIES = 2;
 const RETRY_SOCKET_MS = 600_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const MAX_STREAMS = 4;
-
-/** As much as the fallback needs of its surroundings. */
-interface Surroundings {
-  readonly fetch: typeof fetch;
-  readonly WebSocket?: SocketConstructor;
-}
 
 export class SocketChoice {
   readonly #WebSocket: SocketConstructor | undefined;
@@ -24,18 +18,17 @@ export class SocketChoice {
 
   constructor(options: SseOptions) {
     const around = globalThis as Surroundings;
-    const { fetch: own } = options;
     this.#WebSocket = (options.WebSocket === undefined ? around.WebSocket : options.WebSocket) ?? undefined;
     this.#retrySocketMs = Math.min(options.retrySocketMs ?? RETRY_SOCKET_MS, LONGEST_TIMER_MS);
     this.#settings = {
-      fetch: own ?? ((input, init) => around.fetch(input, init)),
+      fetch: fetchFrom(options.fetch),
       credentials: options.credentials ?? 'same-origin',
       maxStreams: options.maxStreams ?? MAX_STREAMS,
     };
   }
 
   open(url: string, protocol: string): SocketLike {
-    if (this.#WebSocket && this.#failures < TRIES) {
+    if (this.#failures < TRIES) {
       const socket = this.#tried(url, protocol, (passes) => {
         this.#failures = passes ? 0 : this.#failures + 1;
       });
@@ -45,7 +38,7 @@ export class SocketChoice {
     return this.#streams(url, protocol);
   }
 
-  /** @returns undefined where the constructor throws, as where a policy forbids it */
+  /** @returns undefined where there is none, or the constructor throws, as where a policy forbids it */
   #tried(url: string, protocol: string, tell: (passes: boolean) => void): Judged | undefined {
     if (!this.#WebSocket) return undefined;
     try {
@@ -68,10 +61,6 @@ export class SocketChoice {
         streams.leave();
       });
     };
-    const end = (): void => {
-      clearInterval(timer);
-      probe?.close();
-    };
     const streams = new SseSocket(url, this.#settings, {
       welcome: () => {
         timer = setInterval(look, this.#retrySocketMs);
@@ -82,7 +71,10 @@ export class SocketChoice {
         // Nothing got through: one more WebSocket, and so on in turns.
         if (!isHeard) this.#failures = TRIES - 1;
       },
-      closed: end,
+      closed: () => {
+        clearInterval(timer);
+        probe?.close();
+      },
     });
     return streams;
   }

@@ -1,7 +1,7 @@
 /** Why there is no stream, in the words that a socket has for it. */
 import type { SocketErrorCode } from '../../protocol/frames.js';
 import { isProblem, retryAfterMs } from '../http/problems.js';
-import { EXPIRED, NOBODY } from '../socket/line.js';
+import { AUTH_AWAY, EXPIRED, NOBODY, TOO_MANY } from '../socket/line.js';
 
 export interface Refusal {
   /** Undefined: what answered is not a gateway. */
@@ -30,19 +30,14 @@ export async function readProblem(response: Response): Promise<Refusal> {
   };
 }
 
-/** The caller has as many connections as it may. */
-export const TOO_MANY = 4_006;
-
 /** What is wrong with the caller, not with what it asks for. */
 const OF_THE_CALLER: Readonly<Record<string, number>> = {
   unauthenticated: NOBODY,
   token_expired: EXPIRED,
-  auth_unavailable: 4_005,
+  auth_unavailable: AUTH_AWAY,
   too_many_connections: TOO_MANY,
 };
-/** @param code a close code: nobody, or one whose token is over, has no stream at all */
-export const isOfTheCaller = (code: number | undefined): boolean => code === NOBODY || code === EXPIRED;
-
+/** @returns the close code that a socket has for it; undefined where it is about something else */
 export const closeCodeOf = (code: string | undefined): number | undefined =>
   code === undefined ? undefined : OF_THE_CALLER[code];
 

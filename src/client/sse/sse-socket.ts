@@ -7,12 +7,13 @@
 import type { ClientFrame, ServerFrame, SocketErrorCode, SubFrame } from '../../protocol/frames.js';
 import { CLIENT_ERRORS } from '../errors.js';
 import type { SocketLike } from '../options.js';
-import { LEAVES, MOVED, NO_CODE } from '../socket/line.js';
-import { closeCodeOf, errorCodeOf, isOfTheCaller, TOO_MANY, type Refusal } from './refusals.js';
+import { EXPIRED, HEARTBEAT_MS, LEAVES, MOVED, NO_CODE, NOBODY, TOO_MANY } from '../socket/line.js';
+import { closeCodeOf, errorCodeOf, type Refusal } from './refusals.js';
 import type { SseSettings } from './settings.js';
 import { Subscription, type Loss } from './subscription.js';
 
-const HEARTBEAT_MS = 15_000;
+/** Nobody, or one whose token is over, has no stream at all; a server that stops ends every one. */
+const OF_ALL: ReadonlySet<number> = new Set([NOBODY, EXPIRED, LEAVES]);
 /** Of a heartbeat: without a byte for so long a stream is dead; and when somebody asks. */
 const DEAD_AFTER = 2.5;
 const DOUBTED_AFTER = 1.5;
@@ -160,8 +161,8 @@ export class SseSocket implements SocketLike {
     if (refusal && own !== undefined) return this.#err(own, refusal.message, id);
     const code = closeCodeOf(refusal?.code) ?? loss.code;
     const message = refusal?.message ?? CLIENT_ERRORS.network_error;
-    const isOfAll = isOfTheCaller(code) || code === LEAVES || this.#subscriptions.size === 0;
-    if (!isOfAll) return this.#err(code === TOO_MANY ? 'too_many_subscriptions' : 'unavailable', message, id);
+    if (!OF_ALL.has(code) && this.#subscriptions.size > 0)
+      return this.#err(code === TOO_MANY ? 'too_many_subscriptions' : 'unavailable', message, id);
     if (refusal) this.#err(refusal.code ?? 'bad_answer', message);
     else if (loss.isUnreached) this.#err('network_error', message);
     const isHeard = this.#isWelcome || refusal?.code !== undefined;

@@ -17,11 +17,10 @@ export interface StreamRequest extends Pick<SseSettings, 'fetch' | 'credentials'
 export type StreamEnd = 'ended' | 'unreached' | Refusal;
 
 export async function readStream(request: StreamRequest): Promise<StreamEnd> {
-  // Called by itself: a browser’s own is of its window and of no other object.
-  const { url, headers, credentials, signal, fetch } = request;
+  const { url, headers, credentials, signal } = request;
   let response: Response;
   try {
-    response = await fetch(url, {
+    response = await request.fetch(url, {
       headers: { accept: 'text/event-stream', ...headers },
       credentials,
       signal,

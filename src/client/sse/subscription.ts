@@ -68,14 +68,14 @@ export class Subscription {
     this.#ch = ch;
     this.#place = place;
     this.#events = events;
-    this.#run = this.#begin(false);
+    this.#open(false);
   }
 
   /** Goes on with a fresh token. */
   renew(): void {
     if (!this.#run) return;
     if (this.#lastId === '') this.#renewsWhenLive = true;
-    else this.#restart(true);
+    else this.#open(true);
   }
 
   end(): void {
@@ -84,14 +84,11 @@ export class Subscription {
     run?.control.abort();
   }
 
-  /** First the old one goes: over HTTP/1.1 there may be no connection left for another one. */
-  #restart(isRenewal: boolean): void {
+  /** First the stream of before goes: over HTTP/1.1 there may be no connection left for another one. */
+  #open(isRenewal: boolean): void {
     this.end();
-    this.#run = this.#begin(isRenewal);
-  }
-
-  #begin(isRenewal: boolean): Run {
     const run = new Run(isRenewal);
+    this.#run = run;
     this.heardAt = Date.now();
     this.#parts = [];
     const { fetch, credentials } = this.#place;
@@ -109,7 +106,6 @@ export class Subscription {
       },
     });
     void reading.then((end) => this.#ended(run, end));
-    return run;
   }
 
   #url(): string {
@@ -197,7 +193,7 @@ export class Subscription {
     if (frame.reason !== 'rights_changed' || run !== this.#run) return;
     // The server ends this one: of other rights there are other streams.
     this.#lastId = '';
-    this.#restart(false);
+    this.#open(false);
   }
 
   #tell(frame: ServerFrame): void {
