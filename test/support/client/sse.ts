@@ -1,9 +1,10 @@
 /** A client on scripted sockets and streams, under a clock that the test moves. */
 import { createClient, type ClientOptions, type LiveStore } from 'tidemark/client';
 import { webSocketOrSse, type SseOptions } from 'tidemark/client/sse';
-import { afterEach, beforeEach, vi } from 'vitest';
+import { afterEach, vi } from 'vitest';
 import { script } from './scripted-socket.js';
 import { scriptedStreams, type Streams } from './scripted-streams.js';
+import { useClients } from './use-clients.js';
 
 export type Row = Readonly<Record<string, unknown>>;
 export type Stream = ReturnType<Streams['last']>;
@@ -35,29 +36,22 @@ export const change = (stream: Stream, p: number, s: number): Stream =>
 export const problem = (status: number, code: string, more: object = {}) =>
   [status, { type: 'x', title: 'x', status, detail: `it is ${code}`, code, ...more }] as const;
 
-/** For a whole file: the clock stands still, and clients are closed after each test. */
+/** For a whole file, as `useClients`. */
 export function useSse() {
-  let clients: { close(): void }[] = [];
-  beforeEach(() => {
-    vi.useFakeTimers();
-    clients = [];
-  });
-  afterEach(() => {
-    for (const client of clients) client.close();
-    vi.useRealTimers();
-    vi.unstubAllGlobals();
-  });
+  const noted = useClients();
+  afterEach(() => vi.unstubAllGlobals());
   function start(sse: SseOptions = {}, options: ClientOptions = {}) {
     const server = script();
     const streams = scriptedStreams();
     const settings = { WebSocket: server.WebSocket, fetch: streams.fetch, retrySocketMs: RETRY_MS, ...sse };
-    const client = createClient({
-      url: 'https://shop.test/api',
-      WebSocket: webSocketOrSse(settings),
-      backoff: BACKOFF,
-      ...options,
-    });
-    clients.push(client);
+    const client = noted(
+      createClient({
+        url: 'https://shop.test/api',
+        WebSocket: webSocketOrSse(settings),
+        backoff: BACKOFF,
+        ...options,
+      }),
+    );
     return { server, streams, client };
   }
   return {

@@ -1,17 +1,10 @@
 /** The client’s connection: when it comes back and when not, what a token is asked for, and what a server’s no means. */
 import { createClient, type ClientOptions, type TokenRequest } from 'tidemark/client';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { script } from '../../support/client/scripted-socket.js';
+import { useClients } from '../../support/client/use-clients.js';
 
-let clients: { close(): void }[] = [];
-beforeEach(() => {
-  vi.useFakeTimers();
-  clients = [];
-});
-afterEach(() => {
-  for (const client of clients) client.close();
-  vi.useRealTimers();
-});
+const noted = useClients();
 
 const BACKOFF = { minMs: 100, maxMs: 1_000 };
 function start(options: ClientOptions = {}) {
@@ -22,7 +15,7 @@ function start(options: ClientOptions = {}) {
     backoff: BACKOFF,
     ...options,
   });
-  clients.push(client);
+  noted(client);
   return { server, client };
 }
 const settled = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
@@ -45,7 +38,7 @@ test('nobody subscribed: there is no connection; without any WebSocket that is t
   await settled();
   expect(server.socket().url).toBe('wss://shop.test/api/realtime');
   const bare = createClient({ url: 'http://shop.test' });
-  clients.push(bare);
+  noted(bare);
   const store = bare.live('items');
   await settled();
   if (!('WebSocket' in globalThis)) expect(store.error?.code).toBe('no_websocket');

@@ -1,18 +1,11 @@
 /** A live view and its socket, frame by frame: what is applied, what is dropped, when it asks again, and what it shows meanwhile. */
 import { createClient, type ClientOptions } from 'tidemark/client';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ChangePart } from '../../../src/protocol/frames.js';
 import { script, type Script } from '../../support/client/scripted-socket.js';
+import { useClients } from '../../support/client/use-clients.js';
 
-let clients: { close(): void }[] = [];
-beforeEach(() => {
-  vi.useFakeTimers();
-  clients = [];
-});
-afterEach(() => {
-  for (const client of clients) client.close();
-  vi.useRealTimers();
-});
+const noted = useClients();
 
 function start(options: ClientOptions = {}) {
   const server = script();
@@ -22,7 +15,7 @@ function start(options: ClientOptions = {}) {
     backoff: { minMs: 100, maxMs: 1_000 },
     ...options,
   });
-  clients.push(client);
+  noted(client);
   return { server, client };
 }
 
